@@ -1,0 +1,156 @@
+//! [`Handle::ask`]: the one way to put a question to an actor.
+//!
+//! `Addr::send` is not bounded by the mailbox and waits for ever, so a handle adds what it lacks: a limit of
+//! requests in flight, a deadline, and the name of who did not answer. Only this file calls `Addr::send`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Handler, MailboxError, Message};
+
+/// Why an actor did not give the answer that was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError<E> {
+    /// The actor understood and said no.
+    #[error(transparent)]
+    Refused(E),
+    /// Too many requests are in flight; the message was not sent.
+    #[error("{0} is overloaded")]
+    Overloaded(&'static str),
+    /// No answer in time. The work may still be done, so callers must be able to repeat it.
+    #[error("{0} did not answer in time")]
+    Deadline(&'static str),
+    /// The actor is gone: it panicked, or the process is stopping.
+    #[error("{0} is down")]
+    Down(&'static str),
+}
+
+impl<E> AskError<E> {
+    /// The same failure with the actor's own refusal translated.
+    pub fn map<F>(self, translate: impl FnOnce(E) -> F) -> AskError<F> {
+        match self {
+            Self::Refused(refusal) => AskError::Refused(translate(refusal)),
+            Self::Overloaded(name) => AskError::Overloaded(name),
+            Self::Deadline(name) => AskError::Deadline(name),
+            Self::Down(name) => AskError::Down(name),
+        }
+    }
+}
+
+/// An actor's address with a name, a bound and a deadline. Clones share the bound.
+pub struct Handle<A: Actor> {
+    addr: Addr<A>,
+    name: &'static str,
+    in_flight: Arc<AtomicUsize>,
+    limit: usize,
+    deadline: Duration,
+}
+
+impl<A: Actor> Clone for Handle<A> {
+    fn clone(&self) -> Self {
+        Self { addr: self.addr.clone(), in_flight: Arc::clone(&self.in_flight), ..*self }
+    }
+}
+
+impl<A: Actor> std::fmt::Debug for Handle<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("name", &self.name).field("in_flight", &self.in_flight()).finish()
+    }
+}
+
+/// Holds one place among the requests in flight until the actor has really answered.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+type Answer<T, E> = Pin<Box<dyn Future<Output = Result<Result<T, E>, MailboxError>> + Send>>;
+
+/// The answer on its way. When the asker goes away first, what was asked is still done and its place stays
+/// taken until then, so the bound limits the work and not merely the waiting.
+struct Pending<T: Send + 'static, E: Send + 'static> {
+    answer: Option<(Answer<T, E>, Place)>,
+}
+
+impl<T: Send + 'static, E: Send + 'static> Future for Pending<T, E> {
+    type Output = Result<Result<T, E>, MailboxError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some((answer, _)) = self.answer.as_mut() else { return Poll::Ready(Err(MailboxError::Closed)) };
+        let result = std::task::ready!(answer.as_mut().poll(context));
+        self.answer = None;
+        Poll::Ready(result)
+    }
+}
+
+impl<T: Send + 'static, E: Send + 'static> Drop for Pending<T, E> {
+    fn drop(&mut self) {
+        if let (Some((answer, place)), Ok(runtime)) =
+            (self.answer.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(async move {
+                // The asker is gone; only the place matters now.
+                let _unheard = answer.await;
+                drop(place);
+            });
+        }
+    }
+}
+
+impl<A: Actor> Handle<A> {
+    /// Names an actor; at most `limit` requests may be in flight, each waits at most `deadline`.
+    pub fn new(name: &'static str, addr: Addr<A>, limit: usize, deadline: Duration) -> Self {
+        Self { addr, name, in_flight: Arc::default(), limit, deadline }
+    }
+
+    /// The actor's name, for messages and metrics.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// How many requests wait for this actor now.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether the actor still runs.
+    pub fn is_alive(&self) -> bool {
+        self.addr.connected()
+    }
+
+    /// Sends `message` at once and gives the reply when awaited. Messages sent through one handle by one task
+    /// arrive in the order of the calls, also when the futures are awaited later.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that sends")]
+    pub fn ask<M, T, E>(&self, message: M) -> impl Future<Output = Result<T, AskError<E>>> + use<A, M, T, E>
+    where
+        A: Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+        M: Message<Result = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (name, deadline) = (self.name, self.deadline);
+        let place = Place(Arc::clone(&self.in_flight));
+        let pending = if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.limit {
+            Some(Pending { answer: Some((Box::pin(self.addr.send(message)), place)) })
+        } else {
+            None
+        };
+        async move {
+            let Some(pending) = pending else { return Err(AskError::Overloaded(name)) };
+            match tokio::time::timeout(deadline, pending).await {
+                Err(_elapsed) => Err(AskError::Deadline(name)),
+                Ok(Err(MailboxError::Closed | MailboxError::Timeout)) => Err(AskError::Down(name)),
+                Ok(Ok(answer)) => answer.map_err(AskError::Refused),
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Numbered migrations, each applied once in a transaction and recorded in `schema_migrations`.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// One file of `migrations/`, in the order of its number.
+struct Migration {
+    version: i64,
+    name: &'static str,
+    sql: &'static str,
+}
+
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "registry", sql: include_str!("../../../migrations/0001_registry.sql") },
+    Migration {
+        version: 2,
+        name: "identity_and_policy",
+        sql: include_str!("../../../migrations/0002_identity_and_policy.sql"),
+    },
+];
+
+/// Why a database cannot be used by this program.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A later version of the program made it.
+    #[error(
+        "the database is at schema version {found}, newer than this program's {known}; run the program that made it"
+    )]
+    Newer {
+        /// The database's version.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// A migration failed; the database is as it was before it.
+    #[error("migration {version} failed: {source}")]
+    Failed {
+        /// Its number.
+        version: i64,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+}
+
+/// Brings the database to the newest version.
+///
+/// # Errors
+/// When it is newer than the program, or a migration fails.
+pub fn migrate(connection: &mut Connection) -> Result<(), MigrateError> {
+    let failed = |version| move |source| MigrateError::Failed { version, source };
+    let found = present_version(connection).map_err(failed(0))?;
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    if found > known {
+        return Err(MigrateError::Newer { found, known });
+    }
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
+        apply(connection, migration).map_err(failed(migration.version))?;
+    }
+    Ok(())
+}
+
+fn present_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (
+             version    INTEGER PRIMARY KEY,
+             name       TEXT    NOT NULL,
+             applied_at INTEGER NOT NULL DEFAULT (unixepoch() * 1000)
+         ) STRICT",
+    )?;
+    connection.query_row("SELECT coalesce(max(version), 0) FROM schema_migrations", [], |row| row.get(0))
+}
+
+fn apply(connection: &mut Connection, migration: &Migration) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute_batch(migration.sql)?;
+    tx.execute(
+        "INSERT INTO schema_migrations (version, name) VALUES (?1, ?2)",
+        (migration.version, migration.name),
+    )?;
+    tx.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrating_twice_changes_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        let versions: i64 =
+            connection.query_row("SELECT count(*) FROM schema_migrations", [], |row| row.get(0)).unwrap();
+        assert_eq!(versions, i64::try_from(MIGRATIONS.len()).unwrap());
+    }
+
+    #[test]
+    fn a_newer_database_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection.execute("INSERT INTO schema_migrations (version, name) VALUES (999, 'later')", []).unwrap();
+        assert!(matches!(migrate(&mut connection), Err(MigrateError::Newer { found: 999, .. })));
+    }
+
+    #[test]
+    fn the_numbers_have_no_gap() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(migration.version, i64::try_from(index + 1).unwrap(), "{}", migration.name);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Every query: a struct with its SQL beside it.
+
+pub mod identity;
+pub mod policy_rules;

@@ -1,0 +1,188 @@
+//! The only writer, with group commit: all changes that wait run in one transaction, each in a savepoint of its
+//! own, then one durable commit, then all answers.
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{DbError, LIMIT, Write, WriteQuery};
+
+/// Most changes in one transaction.
+const BATCH: usize = 256;
+
+/// Owns the writing connection.
+pub struct Writer {
+    connection: Connection,
+    waiting: Vec<Box<dyn Job>>,
+    flush_announced: bool,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("waiting", &self.waiting.len()).finish()
+    }
+}
+
+/// One change that waits, whatever its query is.
+trait Job: Send {
+    /// Runs the query and keeps its answer; says whether its changes are to be kept.
+    fn run(&mut self, tx: &Connection) -> bool;
+    /// The transaction of this change was undone although the query had succeeded.
+    fn undo(&mut self, error: DbError);
+    /// Sends the answer.
+    fn answer(self: Box<Self>);
+}
+
+struct Waiting<Q: WriteQuery> {
+    query: Option<Q>,
+    result: Option<Result<Q::Output, Q::Error>>,
+    reply: oneshot::Sender<Result<Q::Output, Q::Error>>,
+}
+
+impl<Q: WriteQuery> Job for Waiting<Q> {
+    fn run(&mut self, tx: &Connection) -> bool {
+        if let Some(query) = self.query.take() {
+            self.result = Some(query.run(tx));
+        }
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn undo(&mut self, error: DbError) {
+        if !matches!(self.result, Some(Err(_))) {
+            self.result = Some(Err(error.into()));
+        }
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(result) = self.result {
+            // Whoever asked may be gone; the change stands all the same.
+            let _unheard = self.reply.send(result);
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Flush;
+
+impl Writer {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection, waiting: Vec::new(), flush_announced: false }
+    }
+
+    fn flush(&mut self) {
+        let mut batch = std::mem::take(&mut self.waiting);
+        if batch.is_empty() {
+            return;
+        }
+        if let Err((undone, error)) = self.run_batch(&mut batch) {
+            for job in &mut batch {
+                job.undo(match undone {
+                    Undone::Surely => error.again(),
+                    Undone::Perhaps => DbError::Unknown(error.to_string()),
+                });
+            }
+        }
+        for job in batch {
+            job.answer();
+        }
+    }
+
+    /// Runs and commits; on an error none of the batch has happened, or nobody knows.
+    fn run_batch(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), (Undone, DbError)> {
+        let surely = |error: rusqlite::Error| (Undone::Surely, DbError::from(error));
+        let connection = &self.connection;
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(surely)?;
+        for job in batch.iter_mut() {
+            let step = savepoint(connection, |tx| job.run(tx));
+            if connection.is_autocommit() {
+                // SQLite gave up the whole transaction (disk full, I/O error).
+                return Err((Undone::Surely, step.err().map_or(DbError::Full, DbError::from)));
+            }
+            if let Err(error) = step {
+                self.roll_back();
+                return Err(surely(error));
+            }
+        }
+        if let Err(error) = connection.execute_batch("COMMIT") {
+            let undone = if self.roll_back() { Undone::Surely } else { Undone::Perhaps };
+            return Err((undone, error.into()));
+        }
+        Ok(())
+    }
+
+    /// Says whether there still was a transaction to undo.
+    fn roll_back(&self) -> bool {
+        !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_ok()
+    }
+}
+
+/// What is known of a transaction that failed.
+#[derive(Clone, Copy)]
+enum Undone {
+    Surely,
+    Perhaps,
+}
+
+impl DbError {
+    /// The same error for another asker of the same batch.
+    fn again(&self) -> Self {
+        match self {
+            Self::Full => Self::Full,
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+/// Keeps the changes of `run` when it says so; undoes them otherwise.
+fn savepoint(connection: &Connection, run: impl FnOnce(&Connection) -> bool) -> rusqlite::Result<()> {
+    connection.prepare_cached("SAVEPOINT change")?.execute([])?;
+    let keep = run(connection);
+    if connection.is_autocommit() {
+        return Ok(());
+    }
+    if !keep {
+        connection.prepare_cached("ROLLBACK TO change")?.execute([])?;
+    }
+    connection.prepare_cached("RELEASE change")?.execute([])?;
+    Ok(())
+}
+
+impl Actor for Writer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(LIMIT);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.flush();
+    }
+}
+
+impl<Q: WriteQuery> Handler<Write<Q>> for Writer {
+    type Result = ResponseFuture<Result<Q::Output, Q::Error>>;
+
+    fn handle(&mut self, Write(query): Write<Q>, context: &mut Self::Context) -> Self::Result {
+        let (reply, answer) = oneshot::channel();
+        self.waiting.push(Box::new(Waiting { query: Some(query), result: None, reply }));
+        if self.waiting.len() >= BATCH {
+            self.flush();
+        } else if !std::mem::replace(&mut self.flush_announced, true) {
+            // Handled when the mailbox is empty, so everything that waits there joins the batch.
+            context.notify(Flush);
+        }
+        Box::pin(async move {
+            answer.await.unwrap_or_else(|_| Err(DbError::Failed("the writer stopped".to_owned()).into()))
+        })
+    }
+}
+
+impl Handler<Flush> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, _: &mut Self::Context) {
+        self.flush_announced = false;
+        self.flush();
+    }
+}

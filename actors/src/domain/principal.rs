@@ -1,0 +1,129 @@
+//! Who asks, and for what.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of account asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountType {
+    /// A person.
+    Human,
+    /// A robot or service.
+    System,
+    /// Nobody in particular.
+    Anonymous,
+}
+
+impl AccountType {
+    /// Its name in rules and columns.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::System => "system",
+            Self::Anonymous => "anonymous",
+        }
+    }
+}
+
+impl FromStr for AccountType {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        [Self::Human, Self::System, Self::Anonymous]
+            .into_iter()
+            .find(|account_type| account_type.as_str() == text)
+            .ok_or(UnknownWord)
+    }
+}
+
+/// The word is not one of the closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown word")]
+pub struct UnknownWord;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Principal {
+    /// The provider's lasting id of the account.
+    pub subject: String,
+    /// The name it logs in with.
+    pub name: String,
+    /// What kind of account it is.
+    pub account_type: AccountType,
+    /// Its roles.
+    pub roles: Vec<String>,
+}
+
+impl Principal {
+    /// The principal of whoever did not log in.
+    pub fn anonymous() -> Self {
+        Self {
+            subject: String::new(),
+            name: "anonymous".to_owned(),
+            account_type: AccountType::Anonymous,
+            roles: Vec::new(),
+        }
+    }
+
+    /// Whether logging in could give it more rights.
+    pub fn is_anonymous(&self) -> bool {
+        self.account_type == AccountType::Anonymous
+    }
+
+    /// Whether it has the role `role`.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|mine| mine == role)
+    }
+}
+
+/// What a rule allows or denies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// Ask whether this is a registry.
+    VersionCheck,
+    /// Read a repository.
+    Pull,
+    /// Write to a repository.
+    Push,
+    /// Delete from a repository.
+    Delete,
+    /// List repositories.
+    Catalog,
+    /// Change the rules.
+    ManagePolicy,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::VersionCheck, Self::Pull, Self::Push, Self::Delete, Self::Catalog, Self::ManagePolicy];
+
+    /// Its name in rules.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::VersionCheck => "registry:version_check",
+            Self::Pull => "registry:pull",
+            Self::Push => "registry:push",
+            Self::Delete => "registry:delete",
+            Self::Catalog => "registry:catalog",
+            Self::ManagePolicy => "policy:manage",
+        }
+    }
+}
+
+impl FromStr for Action {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        Self::ALL.into_iter().find(|action| action.as_str() == text).ok_or(UnknownWord)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
