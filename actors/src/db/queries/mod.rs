@@ -1,4 +1,33 @@
 //! Every query: a struct with its SQL beside it.
 
+pub mod blobs;
 pub mod identity;
+pub mod manifests;
 pub mod policy_rules;
+pub mod referrers;
+pub mod repositories;
+pub mod tags;
+pub mod uploads;
+
+#[cfg(test)]
+mod testing {
+    //! A private database for the tests of queries.
+
+    use rusqlite::Connection;
+
+    use crate::domain::{RepositoryName, Timestamp};
+
+    /// The moment at which these tests play.
+    pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    pub(crate) fn database() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+        crate::db::migrate::migrate(&mut connection).unwrap();
+        connection
+    }
+
+    pub(crate) fn name(text: &str) -> RepositoryName {
+        text.parse().unwrap()
+    }
+}

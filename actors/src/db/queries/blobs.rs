@@ -1,0 +1,324 @@
+//! Blobs and the links that make them visible in repositories.
+
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use super::repositories::{self, RepositoryId};
+use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::domain::{Digest, RepositoryName, Timestamp};
+
+/// A blob that is visible in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VisibleBlob {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Until when it is kept there although nothing refers to it.
+    pub kept_until: Timestamp,
+}
+
+/// The blob, if it is visible in the repository.
+#[derive(Debug)]
+pub struct FindBlob {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub digest: Digest,
+}
+
+impl ReadQuery for FindBlob {
+    type Output = Option<VisibleBlob>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let found = db
+            .prepare_cached(
+                "SELECT blobs.size, repository_blobs.kept_until
+                   FROM repositories
+                   CROSS JOIN blobs ON blobs.digest = ?2 AND blobs.state = 0
+                   CROSS JOIN repository_blobs ON repository_blobs.repository_id = repositories.id
+                                              AND repository_blobs.blob_id = blobs.id
+                  WHERE repositories.name = ?1",
+            )?
+            .query_row((self.repository.as_str(), self.digest.to_string()), |row| {
+                Ok(VisibleBlob { size: row.get(0)?, kept_until: Timestamp::from_millis(row.get(1)?) })
+            })
+            .optional()?;
+        Ok(found)
+    }
+}
+
+/// The size in bytes of a blob that is there and good, wherever it is visible.
+#[derive(Debug)]
+pub struct FindGoodBlob {
+    /// Which.
+    pub digest: Digest,
+}
+
+impl ReadQuery for FindGoodBlob {
+    type Output = Option<u64>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let size = db
+            .prepare_cached("SELECT size FROM blobs WHERE digest = ?1 AND state = 0")?
+            .query_row([self.digest.to_string()], |row| row.get(0))
+            .optional()?;
+        Ok(size)
+    }
+}
+
+/// Some repositories where the blob is visible, for a mount that names no source.
+#[derive(Debug)]
+pub struct RepositoriesWithBlob {
+    /// Which blob.
+    pub digest: Digest,
+    /// Most repositories looked at.
+    pub limit: usize,
+}
+
+impl ReadQuery for RepositoriesWithBlob {
+    type Output = Vec<RepositoryName>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let mut statement = db.prepare_cached(
+            "SELECT repositories.name
+               FROM blobs
+               CROSS JOIN repository_blobs ON repository_blobs.blob_id = blobs.id
+               CROSS JOIN repositories ON repositories.id = repository_blobs.repository_id
+              WHERE blobs.digest = ?1 AND blobs.state = 0
+              LIMIT ?2",
+        )?;
+        let names = statement
+            .query_map((self.digest.to_string(), self.limit), |row| row.get(0))?
+            .collect::<Result<Vec<String>, _>>()?;
+        names.into_iter().map(|name| crate::db::parse("repository name", name)).collect()
+    }
+}
+
+/// Makes a published blob visible in the repository, and protects it, in one transaction; ends its upload.
+///
+/// Its file must be in its place and synced: a row that names a digest comes after the file.
+#[derive(Debug)]
+pub struct LinkBlob {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The upload that brought it, when it has a row.
+    pub upload: Option<Uuid>,
+    /// The time.
+    pub now: Timestamp,
+    /// Until when it is kept without a reference.
+    pub kept_until: Timestamp,
+}
+
+impl WriteQuery for LinkBlob {
+    type Output = ();
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<(), DbError> {
+        let repository = repositories::find_or_create(tx, &self.repository, self.now)?;
+        let digest = self.digest.to_string();
+        let blob: i64 = tx
+            .prepare_cached(
+                "INSERT INTO blobs (digest, size, created_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (digest) DO UPDATE SET state = 0, size = excluded.size
+                 RETURNING id",
+            )?
+            .query_row((&digest, self.size, self.now.as_millis()), |row| row.get(0))?;
+        link(tx, repository, blob, &digest, self.kept_until)?;
+        if let Some(upload) = self.upload {
+            tx.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([upload.to_string()])?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the link, or protects the one that is there, and restores references that a delete had dropped.
+fn link(
+    tx: &Connection,
+    repository: RepositoryId,
+    blob: i64,
+    digest: &str,
+    kept_until: Timestamp,
+) -> Result<(), DbError> {
+    tx.prepare_cached(
+        "INSERT INTO repository_blobs (repository_id, blob_id, kept_until) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET kept_until = max(kept_until, excluded.kept_until)",
+    )?
+    .execute((repository.0, blob, kept_until.as_millis()))?;
+    tx.prepare_cached(
+        "UPDATE manifest_blobs SET dropped = 0 WHERE repository_id = ?1 AND digest = ?2 AND dropped = 1",
+    )?
+    .execute((repository.0, digest))?;
+    Ok(())
+}
+
+/// Makes a blob of another repository visible in this one. `None` when it is not visible there.
+#[derive(Debug)]
+pub struct MountBlob {
+    /// Where it is.
+    pub from: RepositoryName,
+    /// Where it shall be too.
+    pub repository: RepositoryName,
+    /// Which.
+    pub digest: Digest,
+    /// The time.
+    pub now: Timestamp,
+    /// Until when it is kept without a reference.
+    pub kept_until: Timestamp,
+}
+
+impl WriteQuery for MountBlob {
+    type Output = Option<()>;
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<Self::Output, DbError> {
+        let digest = self.digest.to_string();
+        let source: Option<i64> = tx
+            .prepare_cached(
+                "SELECT blobs.id
+                   FROM repositories
+                   CROSS JOIN blobs ON blobs.digest = ?2 AND blobs.state = 0
+                   CROSS JOIN repository_blobs ON repository_blobs.repository_id = repositories.id
+                                              AND repository_blobs.blob_id = blobs.id
+                  WHERE repositories.name = ?1",
+            )?
+            .query_row((self.from.as_str(), &digest), |row| row.get(0))
+            .optional()?;
+        let Some(blob) = source else { return Ok(None) };
+        let repository = repositories::find_or_create(tx, &self.repository, self.now)?;
+        link(tx, repository, blob, &digest, self.kept_until)?;
+        Ok(Some(()))
+    }
+}
+
+/// Keeps an unreferenced blob longer, since somebody who may push was told that it is here. Says whether the blob is
+/// still visible.
+#[derive(Debug)]
+pub struct KeepBlob {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub digest: Digest,
+    /// Until when.
+    pub kept_until: Timestamp,
+}
+
+impl WriteQuery for KeepBlob {
+    type Output = bool;
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<bool, DbError> {
+        let changed = tx
+            .prepare_cached(
+                "UPDATE repository_blobs SET kept_until = max(kept_until, ?3)
+                  WHERE repository_id = (SELECT id FROM repositories WHERE name = ?1)
+                    AND blob_id = (SELECT id FROM blobs WHERE digest = ?2 AND state = 0)",
+            )?
+            .execute((self.repository.as_str(), self.digest.to_string(), self.kept_until.as_millis()))?;
+        Ok(changed == 1)
+    }
+}
+
+/// Takes the blob out of the repository: its link goes, and its manifests' references to it are marked as dropped. The
+/// blob's row and file stay, since other repositories may show it. Says whether it was visible.
+#[derive(Debug)]
+pub struct UnlinkBlob {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub digest: Digest,
+}
+
+impl WriteQuery for UnlinkBlob {
+    type Output = bool;
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<bool, DbError> {
+        let Some(repository) = repositories::find(tx, &self.repository)? else { return Ok(false) };
+        let digest = self.digest.to_string();
+        let unlinked = tx
+            .prepare_cached(
+                "DELETE FROM repository_blobs
+                  WHERE repository_id = ?1
+                    AND blob_id = (SELECT id FROM blobs WHERE digest = ?2 AND state = 0)",
+            )?
+            .execute((repository.0, &digest))?;
+        if unlinked == 0 {
+            return Ok(false);
+        }
+        tx.prepare_cached("UPDATE manifest_blobs SET dropped = 1 WHERE repository_id = ?1 AND digest = ?2")?
+            .execute((repository.0, &digest))?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::queries::testing::{NOW, database, name};
+    use crate::domain::Algorithm;
+
+    fn digest() -> Digest {
+        Digest::of(Algorithm::Sha256, b"layer")
+    }
+
+    fn push(db: &Connection, repository: &str, kept_until: Timestamp) {
+        let repository = name(repository);
+        LinkBlob { repository, digest: digest(), size: 5, upload: None, now: NOW, kept_until }.run(db).unwrap();
+    }
+
+    fn find(db: &Connection, repository: &str) -> Option<VisibleBlob> {
+        FindBlob { repository: name(repository), digest: digest() }.run(db).unwrap()
+    }
+
+    #[test]
+    fn a_blob_is_visible_only_where_it_was_pushed_or_mounted() {
+        let db = database();
+        push(&db, "a", NOW);
+        assert_eq!(find(&db, "a"), Some(VisibleBlob { size: 5, kept_until: NOW }));
+        assert_eq!(find(&db, "b"), None);
+        let mount = |from: &str, to: &str| {
+            let (from, repository) = (name(from), name(to));
+            MountBlob { from, repository, digest: digest(), now: NOW, kept_until: NOW }.run(&db).unwrap()
+        };
+        assert_eq!(mount("elsewhere", "b"), None);
+        assert_eq!(mount("a", "b"), Some(()));
+        assert!(find(&db, "b").is_some());
+    }
+
+    #[test]
+    fn deleting_a_blob_hides_it_in_that_repository_only() {
+        let db = database();
+        push(&db, "a", NOW);
+        push(&db, "b", NOW);
+        let unlink = || UnlinkBlob { repository: name("a"), digest: digest() }.run(&db).unwrap();
+        assert_eq!((unlink(), unlink()), (true, false));
+        assert_eq!((find(&db, "a"), find(&db, "b").is_some()), (None, true));
+    }
+
+    #[test]
+    fn protection_is_only_ever_extended() {
+        let db = database();
+        let later = NOW.after(std::time::Duration::from_secs(5));
+        push(&db, "a", later);
+        push(&db, "a", NOW);
+        assert!(KeepBlob { repository: name("a"), digest: digest(), kept_until: NOW }.run(&db).unwrap());
+        assert_eq!(find(&db, "a").unwrap().kept_until, later);
+        assert!(!KeepBlob { repository: name("b"), digest: digest(), kept_until: NOW }.run(&db).unwrap());
+    }
+
+    #[test]
+    fn a_condemned_or_bad_blob_is_absent_until_it_is_pushed_again() {
+        let db = database();
+        for state in [1, 2] {
+            push(&db, "a", NOW);
+            db.execute("UPDATE blobs SET state = ?1", [state]).unwrap();
+            assert_eq!(find(&db, "a"), None);
+            assert_eq!(FindGoodBlob { digest: digest() }.run(&db).unwrap(), None);
+        }
+        push(&db, "a", NOW);
+        assert!(find(&db, "a").is_some());
+    }
+}

@@ -1,0 +1,279 @@
+//! Manifests: the transaction that makes an image visible, and those that find and delete it.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::repositories::{self, RepositoryId};
+use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::domain::{Descriptor, Digest, Manifest, MediaType, Reference, RepositoryName, Tag, Timestamp};
+
+/// What a HEAD says of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestHead {
+    /// The digest it was pushed under.
+    pub digest: Digest,
+    /// The media type it was pushed with.
+    pub media_type: MediaType,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+fn head(row: &Row<'_>) -> rusqlite::Result<(String, String, u64)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn parse_head((digest, media_type, size): (String, String, u64)) -> Result<ManifestHead, DbError> {
+    let media_type = MediaType::parse(&media_type)
+        .ok_or(DbError::Corrupt { what: "media type", value: media_type.clone() })?;
+    Ok(ManifestHead { digest: crate::db::parse("digest", digest)?, media_type, size })
+}
+
+/// The manifest's digest, type and size.
+#[derive(Debug)]
+pub struct FindManifestHead {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub reference: Reference,
+}
+
+impl ReadQuery for FindManifestHead {
+    type Output = Option<ManifestHead>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let sql = match self.reference {
+            Reference::Tag(_) => {
+                "SELECT manifests.digest, manifests.media_type, manifests.size
+                   FROM repositories
+                   CROSS JOIN tags ON tags.repository_id = repositories.id AND tags.name = ?2
+                   CROSS JOIN manifests ON manifests.id = tags.manifest_id
+                  WHERE repositories.name = ?1"
+            }
+            Reference::Digest(_) => {
+                "SELECT manifests.digest, manifests.media_type, manifests.size
+                   FROM repositories
+                   CROSS JOIN manifests ON manifests.repository_id = repositories.id AND manifests.digest = ?2
+                  WHERE repositories.name = ?1"
+            }
+        };
+        let found = db
+            .prepare_cached(sql)?
+            .query_row((self.repository.as_str(), self.reference.to_string()), head)
+            .optional()?;
+        found.map(parse_head).transpose()
+    }
+}
+
+/// The manifest with its bytes.
+#[derive(Debug)]
+pub struct FindManifest {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub reference: Reference,
+}
+
+impl ReadQuery for FindManifest {
+    type Output = Option<(ManifestHead, Bytes)>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let sql = match self.reference {
+            Reference::Tag(_) => {
+                "SELECT manifests.digest, manifests.media_type, manifests.size, manifests.body
+                   FROM repositories
+                   CROSS JOIN tags ON tags.repository_id = repositories.id AND tags.name = ?2
+                   CROSS JOIN manifests ON manifests.id = tags.manifest_id
+                  WHERE repositories.name = ?1"
+            }
+            Reference::Digest(_) => {
+                "SELECT manifests.digest, manifests.media_type, manifests.size, manifests.body
+                   FROM repositories
+                   CROSS JOIN manifests ON manifests.repository_id = repositories.id AND manifests.digest = ?2
+                  WHERE repositories.name = ?1"
+            }
+        };
+        let found = db
+            .prepare_cached(sql)?
+            .query_row((self.repository.as_str(), self.reference.to_string()), |row| {
+                Ok((head(row)?, row.get::<_, Vec<u8>>(3)?))
+            })
+            .optional()?;
+        found.map(|(head, body)| Ok((parse_head(head)?, body.into()))).transpose()
+    }
+}
+
+/// Makes a manifest, its references, its referrer entry and its tags visible, all or nothing.
+#[derive(Debug)]
+pub struct PublishManifest {
+    /// Where.
+    pub repository: RepositoryName,
+    /// What.
+    pub manifest: Manifest,
+    /// The tags that shall point at it.
+    pub tags: Vec<Tag>,
+    /// Whether it may refer to what is not there.
+    pub allow_sparse: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Why a manifest was not published; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// It refers to content that is not visible in the repository.
+    #[error("the manifest refers to {} that this repository does not have", missing_words(.0))]
+    Missing(Vec<Digest>),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+fn missing_words(digests: &[Digest]) -> String {
+    let words = digests.iter().take(3).map(Digest::to_string).collect::<Vec<_>>().join(", ");
+    if digests.len() > 3 { format!("{words} and {} more", digests.len() - 3) } else { words }
+}
+
+impl WriteQuery for PublishManifest {
+    type Output = ();
+    type Error = PublishError;
+
+    fn run(self, tx: &Connection) -> Result<(), PublishError> {
+        let repository = repositories::find_or_create(tx, &self.repository, self.now)?;
+        if !self.allow_sparse {
+            let missing = missing(tx, repository, &self.manifest)?;
+            if !missing.is_empty() {
+                return Err(PublishError::Missing(missing));
+            }
+        }
+        let id = insert_manifest(tx, repository, &self.manifest, self.now)?;
+        insert_references(tx, repository, id, &self.manifest)?;
+        for tag in &self.tags {
+            tx.prepare_cached(
+                "INSERT INTO tags (repository_id, name, manifest_id, updated_at) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET manifest_id = excluded.manifest_id, updated_at = excluded.updated_at",
+            )
+            .and_then(|mut statement| {
+                statement.execute((repository.0, tag.as_str(), id, self.now.as_millis()))
+            })
+            .map_err(DbError::from)?;
+        }
+        Ok(())
+    }
+}
+
+/// The digests that the manifest needs and the repository does not have.
+fn missing(tx: &Connection, repository: RepositoryId, manifest: &Manifest) -> Result<Vec<Digest>, DbError> {
+    let mut blob_there = tx.prepare_cached(
+        "SELECT 1 FROM blobs CROSS JOIN repository_blobs ON repository_blobs.repository_id = ?1
+                                                        AND repository_blobs.blob_id = blobs.id
+          WHERE blobs.digest = ?2 AND blobs.state = 0",
+    )?;
+    let mut manifest_there =
+        tx.prepare_cached("SELECT 1 FROM manifests WHERE repository_id = ?1 AND digest = ?2")?;
+    let mut missing = Vec::new();
+    for Descriptor { digest, .. } in manifest.blobs.iter().filter(|blob| !blob.may_be_missing) {
+        if !blob_there.exists((repository.0, digest.to_string()))? {
+            missing.push(*digest);
+        }
+    }
+    for Descriptor { digest, .. } in &manifest.manifests {
+        if !manifest_there.exists((repository.0, digest.to_string()))? {
+            missing.push(*digest);
+        }
+    }
+    Ok(missing)
+}
+
+fn insert_manifest(
+    tx: &Connection,
+    repository: RepositoryId,
+    manifest: &Manifest,
+    now: Timestamp,
+) -> Result<i64, DbError> {
+    let id = tx
+        .prepare_cached(
+            "INSERT INTO manifests
+                    (repository_id, digest, media_type, artifact_type, subject, size, pushed_at, annotations, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (repository_id, digest) DO UPDATE
+                SET media_type = excluded.media_type, artifact_type = excluded.artifact_type,
+                    subject = excluded.subject, annotations = excluded.annotations, pushed_at = excluded.pushed_at
+             RETURNING id",
+        )?
+        .query_row(
+            (
+                repository.0,
+                manifest.digest.to_string(),
+                manifest.media_type.as_str(),
+                &manifest.artifact_type,
+                manifest.subject.as_ref().map(|subject| subject.digest.to_string()),
+                manifest.body.len(),
+                now.as_millis(),
+                &manifest.annotations,
+                manifest.body.as_ref(),
+            ),
+            |row| row.get(0),
+        )?;
+    Ok(id)
+}
+
+fn insert_references(
+    tx: &Connection,
+    repository: RepositoryId,
+    manifest_id: i64,
+    manifest: &Manifest,
+) -> Result<(), DbError> {
+    // A reference that was dropped stays so unless the blob is visible again: only a link restores it.
+    let mut blob = tx.prepare_cached(
+        "INSERT OR IGNORE INTO manifest_blobs (manifest_id, digest, repository_id) VALUES (?1, ?2, ?3)",
+    )?;
+    for Descriptor { digest, .. } in &manifest.blobs {
+        blob.execute((manifest_id, digest.to_string(), repository.0))?;
+    }
+    let mut child = tx.prepare_cached(
+        "INSERT OR IGNORE INTO manifest_children (manifest_id, digest, repository_id) VALUES (?1, ?2, ?3)",
+    )?;
+    for Descriptor { digest, .. } in &manifest.manifests {
+        child.execute((manifest_id, digest.to_string(), repository.0))?;
+    }
+    Ok(())
+}
+
+/// Deletes a manifest with its tags, references and the referrer entry that it made. What it referred to is kept for
+/// `grace` from now. Says whether it was there.
+#[derive(Debug)]
+pub struct DeleteManifest {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub digest: Digest,
+    /// Until when its blobs are kept without a reference.
+    pub kept_until: Timestamp,
+}
+
+impl WriteQuery for DeleteManifest {
+    type Output = bool;
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<bool, DbError> {
+        let Some(repository) = repositories::find(tx, &self.repository)? else { return Ok(false) };
+        let id: Option<i64> = tx
+            .prepare_cached("SELECT id FROM manifests WHERE repository_id = ?1 AND digest = ?2")?
+            .query_row((repository.0, self.digest.to_string()), |row| row.get(0))
+            .optional()?;
+        let Some(id) = id else { return Ok(false) };
+        tx.prepare_cached(
+            "UPDATE repository_blobs SET kept_until = max(kept_until, ?3)
+              WHERE repository_id = ?1
+                AND blob_id IN (SELECT blobs.id FROM manifest_blobs
+                                  CROSS JOIN blobs ON blobs.digest = manifest_blobs.digest
+                                 WHERE manifest_blobs.manifest_id = ?2)",
+        )?
+        .execute((repository.0, id, self.kept_until.as_millis()))?;
+        tx.prepare_cached("DELETE FROM manifests WHERE id = ?1")?.execute([id])?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests;
