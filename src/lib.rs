@@ -1,0 +1,3 @@
+//! MCR over HTTP: configuration, programs, and the translation between requests and actors. It keeps no state.
+
+pub mod http;

@@ -29,14 +29,14 @@
 
 pub mod ask;
 pub mod auth_cache;
-//pub mod blob_store;
+pub mod blob_store;
 pub mod clock;
 pub mod db;
 pub mod domain;
-//pub mod fs;
+pub mod fs;
 pub mod gc;
 pub mod policy;
-pub mod registry;
+//pub mod registry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod upload;
