@@ -36,7 +36,7 @@ pub mod domain;
 pub mod fs;
 pub mod gc;
 pub mod policy;
-//pub mod registry;
+pub mod registry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod upload;

@@ -8,8 +8,8 @@ use actix::Actor;
 use actix::Arbiter;
 
 use crate::ask::{AskError, Handle};
-use crate::auth_cache::local::{self, Ensured, LocalProvider};
-use crate::auth_cache::{AuthCache, AuthReader, AuthSettings};
+use crate::auth_cache::local::{self, EnsureError, Ensured, LocalProvider};
+use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Secret};
 use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
 use crate::db::{Db, OpenError};
@@ -138,12 +138,18 @@ impl Registry {
         let blobs = BlobStore::start(Arc::clone(&fs), layout.clone())
             .map_err(|source| StartError::Directory { path: settings.layers.clone(), source })?;
         let grace = Grace(settings.grace);
-        let uploads =
-            start_uploads(&settings, &fs, &layout, &db, &blobs, &clock).await.map_err(actor)?;
+        let uploads = start_uploads(&settings, &fs, &layout, &db, &blobs, &clock).await.map_err(actor)?;
         let policy = Policy::start(db.clone(), settings.builtin_human_access).await.map_err(actor)?;
         let provider = Arc::new(LocalProvider::new(db.clone(), clock.clone(), &settings.auth));
-        let auth = AuthCache::start(settings.auth.clone(), provider, db.clone(), clock.clone()).await.map_err(actor)?;
-        let gc = Gc { uploads: uploads.clone(), clock: clock.clone(), upload_expiry: settings.upload_expiry };
+        let auth = AuthCache::start(settings.auth.clone(), provider, db.clone(), clock.clone())
+            .await
+            .map_err(actor)?;
+        let gc = Gc {
+            uploads: uploads.clone(),
+            auth: auth.clone(),
+            clock: clock.clone(),
+            upload_expiry: settings.upload_expiry,
+        };
         let gc = gc.start_alone();
         gc.ask(Clean).await.map_err(actor)?;
         Ok(Self { fs, layout, db, blobs, uploads, policy, auth, gc, clock, grace })
@@ -170,7 +176,7 @@ impl Registry {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn ensure_admin(&self, name: &str, password: &str) -> Result<Ensured, AskError<crate::db::DbError>> {
+    pub async fn ensure_admin(&self, name: &str, password: &Secret) -> Result<Ensured, EnsureError> {
         local::ensure_admin(&self.db, &self.clock, name, password).await
     }
 

@@ -4,7 +4,7 @@
 //! Every call blocks. They are made on threads that exist for that, never on a worker, but for the reads that say
 //! otherwise.
 
-//#[cfg(feature = "testing")]
+#[cfg(feature = "testing")]
 //pub mod fake;
 pub mod real;
 

@@ -1,4 +1,4 @@
-//! Housekeeping by the clock: expired uploads and stray files of uploads.
+//! Housekeeping by the clock: expired uploads, stray files of uploads, tokens that are long over.
 //!
 //! It owns no files: it asks those who do.
 
@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::{Actor, Arbiter, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 
 use crate::ask::{AskError, Handle};
+use crate::auth_cache::{AuthCache, Purge};
 use crate::clock::Clock;
 use crate::upload::{Sweep, Swept, UploadError, Uploads};
 
@@ -18,6 +19,8 @@ const INTERVAL: Duration = Duration::from_secs(60);
 pub struct Gc {
     /// Who owns uploads and their files.
     pub uploads: Handle<Uploads>,
+    /// Who knows tokens.
+    pub auth: Handle<AuthCache>,
     /// The time.
     pub clock: Clock,
     /// How long an upload may rest.
@@ -33,8 +36,11 @@ impl Gc {
 
     fn clean(&self) -> ResponseFuture<Result<Swept, AskError<UploadError>>> {
         let idle_since = self.clock.now().before(self.upload_expiry);
-        let swept = self.uploads.ask(Sweep { idle_since });
+        let (swept, purged) = (self.uploads.ask(Sweep { idle_since }), self.auth.ask(Purge));
         Box::pin(async move {
+            if let Err(error) = purged.await {
+                log::warn!("lapsed tokens stay for now: {error}");
+            }
             let swept = swept.await?;
             if swept != Swept::default() {
                 log::info!(
