@@ -97,7 +97,9 @@ mod tests {
     fn a_newer_database_is_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
-        connection.execute("INSERT INTO schema_migrations (version, name) VALUES (999, 'later')", []).unwrap();
+        connection
+            .execute("INSERT INTO schema_migrations (version, name) VALUES (999, 'later')", [])
+            .unwrap();
         assert!(matches!(migrate(&mut connection), Err(MigrateError::Newer { found: 999, .. })));
     }
 

@@ -207,7 +207,9 @@ impl Manifest {
                 // Two readers could take it for two different things (CVE-2021-41190).
                 return Err(malformed("an image manifest has no \"manifests\""));
             }
-            MediaType::OCI_INDEX | MediaType::DOCKER_LIST if head.layers.is_some() || head.config.is_some() => {
+            MediaType::OCI_INDEX | MediaType::DOCKER_LIST
+                if head.layers.is_some() || head.config.is_some() =>
+            {
                 return Err(malformed("an image index has no \"layers\" and no \"config\""));
             }
             MediaType::OCI_MANIFEST | MediaType::DOCKER_MANIFEST => References::of_image(&body)?,
@@ -266,7 +268,8 @@ mod tests {
 
     #[test]
     fn an_unknown_type_keeps_what_it_seems_to_need() {
-        let body = format!(r#"{{"blobs":[{}],"layers":"none","subject":{}}}"#, descriptor("b"), descriptor("s"));
+        let body =
+            format!(r#"{{"blobs":[{}],"layers":"none","subject":{}}}"#, descriptor("b"), descriptor("s"));
         let manifest = parse("application/vnd.example+json", &body).expect("valid");
         assert_eq!((manifest.blobs.len(), manifest.subject.is_some()), (1, true));
     }

@@ -70,7 +70,9 @@ mod tests {
 
     #[test]
     fn good_names() {
-        for name in ["a", "0", "team/app", "a/b/c/d", "a.b", "a_b", "a__b", "a---b", "blobs/uploads", "x/manifests"] {
+        for name in
+            ["a", "0", "team/app", "a/b/c/d", "a.b", "a_b", "a__b", "a---b", "blobs/uploads", "x/manifests"]
+        {
             assert!(name.parse::<RepositoryName>().is_ok(), "{name}");
         }
         assert!("a".repeat(255).parse::<RepositoryName>().is_ok());
@@ -78,7 +80,9 @@ mod tests {
 
     #[test]
     fn bad_names() {
-        for name in ["", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "a._b", "-a", "a-", "..", "a/../b", "a b", "ä"] {
+        for name in [
+            "", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "a._b", "-a", "a-", "..", "a/../b", "a b", "ä",
+        ] {
             assert_eq!(name.parse::<RepositoryName>(), Err(NameError::Grammar), "{name}");
         }
         assert_eq!("a".repeat(256).parse::<RepositoryName>(), Err(NameError::TooLong));

@@ -266,7 +266,9 @@ mod tests {
 
     fn push(db: &Connection, repository: &str, kept_until: Timestamp) {
         let repository = name(repository);
-        LinkBlob { repository, digest: digest(), size: 5, upload: None, now: NOW, kept_until }.run(db).unwrap();
+        LinkBlob { repository, digest: digest(), size: 5, upload: None, now: NOW, kept_until }
+            .run(db)
+            .unwrap();
     }
 
     fn find(db: &Connection, repository: &str) -> Option<VisibleBlob> {

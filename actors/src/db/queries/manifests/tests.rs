@@ -75,9 +75,7 @@ fn deleting_a_tag_leaves_the_manifest_and_its_other_tags() {
     let db = database();
     let manifest = image(&push_blob(&db, "a", "c"), &[], None);
     publish(&db, &manifest, &["v1", "v2"]).unwrap();
-    let delete = |tag: &str| {
-        DeleteTag { repository: name("a"), tag: tag.parse().unwrap() }.run(&db).unwrap()
-    };
+    let delete = |tag: &str| DeleteTag { repository: name("a"), tag: tag.parse().unwrap() }.run(&db).unwrap();
     assert_eq!((delete("v1"), delete("v1")), (true, false));
     assert!(find(&db, "v1").is_none() && find(&db, "v2").is_some());
 }
@@ -98,7 +96,8 @@ fn a_reference_dropped_by_name_is_restored_by_the_next_push_of_the_blob() {
     let db = database();
     let config = push_blob(&db, "a", "c");
     publish(&db, &image(&config, &[], None), &[]).unwrap();
-    let dropped = || -> i64 { db.query_row("SELECT sum(dropped) FROM manifest_blobs", [], |row| row.get(0)).unwrap() };
+    let dropped =
+        || -> i64 { db.query_row("SELECT sum(dropped) FROM manifest_blobs", [], |row| row.get(0)).unwrap() };
     assert!(UnlinkBlob { repository: name("a"), digest: config }.run(&db).unwrap());
     assert_eq!(dropped(), 1);
     push_blob(&db, "a", "c");
@@ -137,5 +136,7 @@ fn tags_are_listed_in_byte_order_page_by_page() {
     assert_eq!((list("").items, list("").more), (vec!["B".to_owned(), "a".to_owned()], true));
     assert_eq!(list("a").items, ["a-0", "a0"]);
     assert_eq!((list("a1").items, list("a1").more), (vec!["b".to_owned()], false));
-    assert!(ListTags { repository: name("none"), after: String::new(), limit: 2 }.run(&db).unwrap().is_none());
+    assert!(
+        ListTags { repository: name("none"), after: String::new(), limit: 2 }.run(&db).unwrap().is_none()
+    );
 }

@@ -1,0 +1,3 @@
+//! HTTP: what is on the wire. It keeps no state of the registry.
+
+pub mod listen;
