@@ -1,3 +1,5 @@
 //! MCR over HTTP: configuration, programs, and the translation between requests and actors. It keeps no state.
 
+pub mod durable_file;
 pub mod http;
+pub mod tls;

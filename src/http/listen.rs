@@ -1,0 +1,246 @@
+//! A listening socket with an application behind it: protocols, limits, time-outs of connections, and how they end.
+//!
+//! actix-web's own `HttpServer` cannot be asked for TLS without HTTP/2 once its `http2` feature is compiled in: it puts
+//! `h2` in front of whatever the TLS configuration offers. So the pieces that it is made of are put together here, and
+//! ALPN says what the configuration says. It does not know routes, credentials or actors.
+
+mod connection;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol, Request, Response};
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service,
+    map_config,
+};
+use actix_tls::accept::TlsError;
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::AppConfig;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream};
+
+use connection::{Activity, Connection, Times, Tracked};
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 2048;
+
+/// How long a TLS handshake may take. Each worker does at most 256 at once, so slow ones must not last.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an early refusal lingers, so that a client that is still sending reads it. With none, up to 85 % of Go
+/// clients saw a broken pipe in place of the answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What is gathered before it is written to an HTTP/1.1 connection, in bytes: one piece of a blob.
+const WRITE_BUFFER: usize = 256 * 1024;
+
+/// How connections are served.
+#[derive(Debug, Clone)]
+pub struct ListenOptions {
+    /// Threads that serve; 1 to 512.
+    pub workers: usize,
+    /// The most connections at once, over all workers; the rest wait to be accepted.
+    pub max_connections: usize,
+    /// How long a client may take to send the head of a request.
+    pub head_timeout: Duration,
+    /// How long a connection may stay without a request.
+    pub idle_timeout: Duration,
+    /// How long a write may make no progress; zero for as long as it likes.
+    pub write_timeout: Duration,
+    /// How long requests in flight may take when the server stops; counted in whole seconds, rounded up.
+    pub shutdown_timeout: Duration,
+}
+
+/// Binds `address`, ready to be given to [`serve`]. Clients can connect from now on, and wait.
+///
+/// # Errors
+///
+/// When the address is not this machine's, is in use, or is not ours to take.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// Serves the application on the socket: HTTP/1.1, and over TLS whatever protocols `tls` offers by ALPN.
+///
+/// Nothing happens until the server is polled; the first poll starts the workers and blocks until each has made its
+/// application. To stop, `handle().stop(true)` lets requests in flight finish and closes idle connections at once;
+/// dropping the server meanwhile ends it at once. Signals are the caller's business.
+///
+/// # Errors
+///
+/// When the socket cannot be used. That a worker could not make its application is an error of the server's future.
+pub fn serve<F, I, S>(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    options: &ListenOptions,
+    app: F,
+) -> io::Result<Server>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<actix_web::Error> + 'static,
+    S::InitError: std::fmt::Debug,
+    S::Response: Into<Response<BoxBody>> + 'static,
+    <S::Service as Service<Request>>::Future: 'static,
+    S::Service: 'static,
+{
+    let address = listener.local_addr()?;
+    let builder = Server::build()
+        .workers(options.workers)
+        .max_concurrent_connections((options.max_connections / options.workers).max(1))
+        .shutdown_timeout(whole_seconds(options.shutdown_timeout))
+        .disable_signals();
+    let http = Http {
+        address,
+        secure: tls.is_some(),
+        options: options.clone(),
+        stop: builder.graceful_shutdown_signal(),
+    };
+    let builder = match tls {
+        None => builder.listen("registry", listener, move || {
+            let http = http.clone();
+            let service = http.service(app());
+            fn_service(move |io: TcpStream| {
+                let connection = http.connection(io, Protocol::Http1, |io| io);
+                async move { Ok::<_, DispatchError>(connection) }
+            })
+            .and_then(service)
+        })?,
+        Some(tls) => builder.listen("registry", listener, move || {
+            let http = http.clone();
+            let service = http.service(app());
+            acceptor(&tls)
+                .map(move |io| {
+                    let protocol = negotiated(&io);
+                    http.connection(io, protocol, |io| io.get_ref().0)
+                })
+                .and_then(service.map_err(TlsError::Service))
+        })?,
+    };
+    Ok(builder.run())
+}
+
+/// What is the same for all connections of a socket.
+#[derive(Clone)]
+struct Http {
+    address: SocketAddr,
+    secure: bool,
+    options: ListenOptions,
+    stop: GracefulShutdownSignal,
+}
+
+impl Http {
+    fn times(&self) -> Times {
+        Times {
+            write: self.options.write_timeout,
+            between_requests: self.options.idle_timeout + self.options.head_timeout,
+        }
+    }
+
+    /// Wraps an accepted stream; `socket` finds the socket in it.
+    fn connection<IO>(
+        &self,
+        io: IO,
+        protocol: Protocol,
+        socket: impl Fn(&IO) -> &TcpStream,
+    ) -> (Connection<IO>, Protocol, Option<SocketAddr>) {
+        let peer = socket(&io).peer_addr().ok();
+        // Head and body of an answer are two segments; waiting to join them costs 40 ms with delayed acknowledgements.
+        if let Err(error) = socket(&io).set_nodelay(true) {
+            log::debug!("cannot switch off Nagle's algorithm: {error}");
+        }
+        (Connection::new(io, protocol, self.times(), self.stop.clone()), protocol, peer)
+    }
+
+    /// The application as a service of connections, with requests counted so that a connection knows when it is idle.
+    fn service<IO, I, S>(
+        &self,
+        app: I,
+    ) -> impl ServiceFactory<
+        (Connection<IO>, Protocol, Option<SocketAddr>),
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+    > + use<IO, I, S>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + 'static,
+        I: IntoServiceFactory<S, Request>,
+        S: ServiceFactory<Request, Config = AppConfig> + 'static,
+        S::Error: Into<actix_web::Error> + 'static,
+        S::InitError: std::fmt::Debug,
+        S::Response: Into<Response<BoxBody>> + 'static,
+        <S::Service as Service<Request>>::Future: 'static,
+        S::Service: 'static,
+    {
+        let (secure, address) = (self.secure, self.address);
+        let app = app.into_factory().map_err(|error: S::Error| error.into().error_response());
+        // The only public way to say "secure" to an application that `HttpServer` does not run; actix-test does it too.
+        let app = map_config(app, move |()| AppConfig::__priv_test_new(secure, address.to_string(), address));
+        let app = apply_fn_factory(app, |request: Request, service: &_| {
+            let in_flight = Activity::begin(&request);
+            let answer = Service::call(service, request);
+            async move {
+                let response: Response<BoxBody> = answer.await?.into();
+                Ok::<_, actix_web::HttpResponse>(
+                    response.map_body(|_, body| Tracked::new(body, in_flight).boxed()),
+                )
+            }
+        });
+        let stop = self.stop.clone();
+        HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stop = stop.clone();
+                async move { stop.notified().await }
+            })
+            .keep_alive(self.options.idle_timeout)
+            .client_request_timeout(self.options.head_timeout)
+            .client_disconnect_timeout(LINGER)
+            .h1_write_buffer_size(WRITE_BUFFER)
+            .local_addr(address)
+            .on_connect_ext(|connection: &Connection<IO>, extensions| {
+                extensions.insert(connection.activity());
+            })
+            .finish(app)
+    }
+}
+
+/// Makes TLS streams of accepted ones.
+fn acceptor(
+    tls: &Arc<ServerConfig>,
+) -> impl ServiceFactory<
+    TcpStream,
+    Config = (),
+    Response = TlsStream<TcpStream>,
+    Error = TlsError<io::Error, DispatchError>,
+    InitError = (),
+> + use<> {
+    let mut acceptor = Acceptor::new(ServerConfig::clone(tls));
+    acceptor.set_handshake_timeout(HANDSHAKE_TIMEOUT);
+    acceptor.map_err(TlsError::into_service_error)
+}
+
+fn negotiated(io: &TlsStream<TcpStream>) -> Protocol {
+    match io.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    }
+}
+
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests;
