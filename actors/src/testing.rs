@@ -1,1 +1,138 @@
-//! (in work)
+//! Real actors for tests, with a test clock and any file system. It refuses to end dirty.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::auth_cache::AuthSettings;
+use crate::blob_store::Layout;
+use crate::clock::Clock;
+use crate::domain::{Digest, Hasher, Timestamp};
+use crate::fs::Fs;
+use crate::registry::{Registry, Settings, Worker};
+
+/// A registry to test with. End it with [`Harness::finish`].
+pub struct Harness {
+    /// What its askers ask.
+    pub worker: Worker,
+    /// Its clock.
+    pub clock: Clock,
+    registry: Registry,
+    settings: Settings,
+    fs: Arc<dyn Fs>,
+    directory: Arc<tempfile::TempDir>,
+    finished: bool,
+}
+
+/// Settings for small tests: the database in `directory`, blobs and uploads under `root`.
+fn settings(directory: &tempfile::TempDir, root: &str) -> Settings {
+    Settings {
+        database: directory.path().join("mcr.db"),
+        layers: PathBuf::from(root).join("layers"),
+        uploads: PathBuf::from(root).join("uploads"),
+        min_free: 0,
+        max_blob_size: None,
+        max_uploads: 64,
+        upload_expiry: Duration::from_secs(24 * 3600),
+        grace: Duration::from_secs(3600),
+        upload_threads: 2,
+        auth: AuthSettings {
+            cache_ttl: Duration::from_secs(30),
+            token_ttl: Duration::from_secs(3600),
+            anonymous: true,
+        },
+        builtin_human_access: true,
+    }
+}
+
+impl Harness {
+    /// Starts on this file system, with everything under `/store`, and a database of its own.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn start(fs: Arc<dyn Fs>) -> Self {
+        #[expect(clippy::unwrap_used, reason = "a test's set-up")]
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let settings = settings(&directory, "/store");
+        Self::start_on(directory, settings, fs, Clock::test(Timestamp::from_millis(1_000_000_000))).await
+    }
+
+    async fn start_on(
+        directory: Arc<tempfile::TempDir>,
+        settings: Settings,
+        fs: Arc<dyn Fs>,
+        clock: Clock,
+    ) -> Self {
+        #[expect(clippy::unwrap_used, reason = "a test's set-up")]
+        let registry = Registry::start(settings.clone(), Arc::clone(&fs), clock.clone()).await.unwrap();
+        #[expect(clippy::unwrap_used, reason = "a test's set-up")]
+        let worker = registry.worker().await.unwrap();
+        Self { worker, clock, registry, settings, fs, directory, finished: false }
+    }
+
+    /// Stops every actor without a warning and starts anew on `fs` with the same database.
+    pub async fn restart(mut self, fs: Arc<dyn Fs>) -> Self {
+        self.finished = true;
+        self.registry.clone().stop().await;
+        let (directory, settings) = (Arc::clone(&self.directory), self.settings.clone());
+        Self::start_on(directory, settings, fs, self.clock.clone()).await
+    }
+
+    /// Where blobs are.
+    pub fn layout(&self) -> Layout {
+        Layout::new(&self.settings.layers)
+    }
+
+    fn rows<T: rusqlite::types::FromSql>(&self, sql: &str) -> Vec<(String, T)> {
+        #[expect(clippy::unwrap_used, reason = "a test's check")]
+        {
+            let database = Connection::open(&self.settings.database).unwrap();
+            let mut statement = database.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            rows.collect::<Result<_, _>>().unwrap()
+        }
+    }
+
+    /// Holds the invariants between rows and files.
+    ///
+    /// # Panics
+    /// When one is broken.
+    pub fn check_invariants(&self) {
+        for (digest, size) in self.rows::<u64>("SELECT digest, size FROM blobs WHERE state = 0") {
+            #[expect(clippy::unwrap_used, reason = "a test's check")]
+            let digest: Digest = digest.parse().unwrap();
+            let path = self.layout().path(&digest);
+            let hasher = Hasher::new(digest.algorithm());
+            let hashed = crate::upload::hash_file(self.fs.as_ref(), &path, size, hasher).map(Hasher::finish);
+            assert_eq!(hashed.ok(), Some(digest), "a row without its file");
+            assert_eq!(self.fs.len(&path).ok().flatten(), Some(size), "a file longer than its row says");
+        }
+        for (id, bytes) in self.rows::<u64>("SELECT id, bytes FROM uploads WHERE bytes > 0") {
+            let length = self.fs.len(&self.settings.uploads.join(&id)).ok().flatten();
+            assert!(length >= Some(bytes), "upload {id} has {length:?} bytes, {bytes} were acknowledged");
+        }
+    }
+
+    /// Stops every actor and looks at what is left.
+    ///
+    /// # Panics
+    /// When an invariant is broken or a file of an upload belongs to none.
+    pub async fn finish(mut self) {
+        self.finished = true;
+        self.check_invariants();
+        let uploads: Vec<PathBuf> =
+            self.rows::<u64>("SELECT id, bytes FROM uploads").into_iter().map(|(id, _)| id.into()).collect();
+        let files = self.fs.list(&self.settings.uploads).unwrap_or_default();
+        let strays: Vec<_> = files.iter().filter(|name| !uploads.contains(name)).collect();
+        assert!(strays.is_empty(), "files of uploads that are over: {strays:?}");
+        self.registry.clone().stop().await;
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        assert!(self.finished || std::thread::panicking(), "a harness ends with finish");
+    }
+}

@@ -13,7 +13,7 @@ use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, Message, Respo
 use tokio::sync::{mpsc, oneshot};
 
 use super::durable::{self, KnownDirs};
-use super::{BlobError, Layout, Publish, Remove, Reserve, Retract};
+use super::{BlobError, Layout, Publish, Remove, Reserve};
 use crate::ask::Handle;
 use crate::domain::Digest;
 use crate::fs::Fs;
@@ -101,14 +101,14 @@ impl BlobStore {
         self.reserved.remove(&digest);
     }
 
-    /// Moves all that wait, then syncs each directory once, then answers.
+    /// Brings all that wait into place, then syncs each directory once, then answers.
     fn publish_all(&mut self) {
         let batch = std::mem::take(&mut self.publishing);
         let mut directories: HashMap<PathBuf, Result<(), io::Error>> = HashMap::new();
         let mut moved = Vec::with_capacity(batch.len());
-        for (Publish { reservation, from }, reply) in batch {
+        for (Publish { reservation, from, keep_name }, reply) in batch {
             let to = self.layout.path(&reservation.digest);
-            let result = durable::move_into_place(self.fs.as_ref(), &mut self.known, &from, &to);
+            let result = durable::bring_into_place(self.fs.as_ref(), &mut self.known, &from, &to, keep_name);
             moved.push((reservation, to.parent().map(PathBuf::from), result, reply));
         }
         let touched: HashSet<PathBuf> = moved
@@ -190,15 +190,6 @@ impl Handler<PublishAll> for BlobStore {
 
     fn handle(&mut self, _: PublishAll, _: &mut Self::Context) {
         self.publish_all();
-    }
-}
-
-impl Handler<Retract> for BlobStore {
-    type Result = Result<Reservation, BlobError>;
-
-    fn handle(&mut self, Retract { reservation, to }: Retract, _: &mut Self::Context) -> Self::Result {
-        durable::retract(self.fs.as_ref(), &self.layout.path(&reservation.digest), &to)?;
-        Ok(reservation)
     }
 }
 

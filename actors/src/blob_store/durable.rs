@@ -4,7 +4,8 @@
 //! 2. It syncs the file (`fdatasync`): content and length last. Its last handle is closed.
 //! 3. [`publish`] makes the directories that are missing, syncing each one's parent, or the new directory could be gone
 //!    after a power cut together with what is in it.
-//! 4. It renames the file into place: at every moment there is the whole old file, the whole new one, or none.
+//! 4. It brings the file into place: by a rename, or, where acknowledged bytes of an upload rest on the old name, by a
+//!    second name; the old one goes after the row is committed. At every moment there is a whole file or none.
 //! 5. The directory is synced: the name lasts.
 //! 6. Only now may a row name the digest.
 //!
@@ -58,11 +59,27 @@ impl KnownDirs {
 }
 
 /// Steps 3 and 4. The name lasts after [`sync_names`].
-pub(super) fn move_into_place(fs: &dyn Fs, known: &mut KnownDirs, from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn bring_into_place(
+    fs: &dyn Fs,
+    known: &mut KnownDirs,
+    from: &Path,
+    to: &Path,
+    keep_name: bool,
+) -> io::Result<()> {
     if let Some(directory) = to.parent() {
         known.ensure(fs, directory)?;
     }
-    fs.rename(from, to)
+    if !keep_name {
+        return fs.rename(from, to);
+    }
+    match fs.link(from, to) {
+        // No good row names what is there, or this would not be published.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs.remove(to)?;
+            fs.link(from, to)
+        }
+        linked => linked,
+    }
 }
 
 /// Step 5, once for all files that were moved into one directory.
@@ -70,13 +87,7 @@ pub(super) fn sync_names(fs: &dyn Fs, directory: &Path) -> io::Result<()> {
     fs.sync_dir(directory)
 }
 
-/// Takes back what was published and has no row: the file returns to `to` and that lasts, in both directories.
-pub(super) fn retract(fs: &dyn Fs, from: &Path, to: &Path) -> io::Result<()> {
-    fs.rename(from, to)?;
-    [to, from].into_iter().filter_map(Path::parent).try_for_each(|directory| fs.sync_dir(directory))
-}
-
-/// Takes a condemned blob's name away.
+/// Takes away the name of a blob that no row names.
 pub(super) fn remove(fs: &dyn Fs, path: &Path) -> io::Result<()> {
     fs.remove(path)
 }

@@ -53,7 +53,7 @@ pub struct Reserve {
     pub digest: Digest,
 }
 
-/// Moves the synced, closed file `from` to the reserved digest's place and makes that last. Whatever was there is
+/// Brings the synced, closed file `from` to the reserved digest's place and makes that last. Whatever was there is
 /// replaced, so that a short or bad file is healed by the next push. Gives the reservation back: the row comes next.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Reservation, BlobError>")]
@@ -62,20 +62,12 @@ pub struct Publish {
     pub reservation: Reservation,
     /// The file that was written, hashed and synced.
     pub from: PathBuf,
+    /// Whether it keeps that name too, since acknowledged bytes of an upload rest on it until the row is committed.
+    pub keep_name: bool,
 }
 
-/// Takes back a file that was published and whose row surely was not written: it returns to `to`. Only while no row names
-/// the digest.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Reservation, BlobError>")]
-pub struct Retract {
-    /// Held by the asker since before it published.
-    pub reservation: Reservation,
-    /// Where the file came from.
-    pub to: PathBuf,
-}
-
-/// Removes the reserved digest's file; fine when there is none. Only after the row was condemned and committed.
+/// Removes the reserved digest's file; fine when there is none. Only while no row names it: after the row was condemned
+/// and committed, or when it surely was not written after a [`Publish`].
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Reservation, BlobError>")]
 pub struct Remove {

@@ -4,6 +4,8 @@
 //! Every call blocks. They are made on threads that exist for that, never on a worker, but for the reads that say
 //! otherwise.
 
+#[cfg(feature = "testing")]
+pub mod fake;
 pub mod real;
 
 use std::io;
@@ -30,6 +32,10 @@ pub trait Fs: Send + Sync + std::fmt::Debug + 'static {
     /// Gives the file another name on the same file system, replacing what has that name, at once. It lasts after
     /// [`Fs::sync_dir`] of the new name's directory.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Gives the file a second name on the same file system. `AlreadyExists` when something has that name. It lasts
+    /// after [`Fs::sync_dir`] of the new name's directory.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Takes the name away; `Ok` when there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;

@@ -12,6 +12,8 @@ use actix::Message;
 use uuid::Uuid;
 
 pub use actor::{Foundations, UploadSettings, Uploads, be_polite};
+#[cfg(feature = "testing")]
+pub(crate) use session::hash_file;
 pub use session::{BeginRequest, GetStatus, Session, Status};
 pub use state::Refusal;
 pub use writer::Writer;

@@ -269,7 +269,7 @@ impl Session {
 }
 
 /// Hashes the first `length` bytes of a file.
-pub(super) fn hash_file(
+pub(crate) fn hash_file(
     fs: &dyn Fs,
     path: &std::path::Path,
     length: u64,

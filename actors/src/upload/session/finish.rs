@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Finish, Session, Shared, hash_file};
 use crate::ask::AskError;
-use crate::blob_store::{Check, Publish, Reserve, Retract};
+use crate::blob_store::{Check, Publish, Remove, Reserve};
 use crate::db::DbError;
 use crate::db::queries::blobs::{FindGoodBlob, LinkBlob};
 use crate::db::queries::uploads::DeleteUpload;
@@ -35,6 +35,8 @@ struct Job {
     repository: RepositoryName,
     row: Option<Uuid>,
     path: PathBuf,
+    /// Acknowledged before this request.
+    acknowledged: u64,
     size: u64,
     digest: Digest,
     computed: Digest,
@@ -50,6 +52,7 @@ impl Handler<Finish> for Session {
             repository: self.repository.clone(),
             row: self.has_row().then_some(self.id),
             path: self.shared.path(self.id),
+            acknowledged: self.progress.acknowledged(),
             size: self.progress.received(),
             digest,
             computed: self.progress.digest(),
@@ -149,7 +152,8 @@ impl Job {
         }
         // What is hashed is what is published: nobody can write to it any more.
         drop(file);
-        let publish = Publish { reservation, from: self.path.clone() };
+        let keep_name = self.acknowledged > 0;
+        let publish = Publish { reservation, from: self.path.clone(), keep_name };
         let reservation = match self.shared.blobs.ask(publish).await {
             Ok(reservation) => reservation,
             Err(error) => return self.reopened(asked(error)),
@@ -157,8 +161,8 @@ impl Job {
         match self.record().await {
             Ok(()) => Finished::Done(self.size),
             Err(error @ AskError::Refused(DbError::Full | DbError::Failed(_) | DbError::Corrupt { .. })) => {
-                let retract = Retract { reservation, to: self.path.clone() };
-                match self.shared.blobs.ask(retract).await {
+                // Without a row it would be a stray, and it may share its bytes with an upload that goes on.
+                match self.shared.blobs.ask(Remove { reservation }).await {
                     Ok(_reservation) => self.reopened(asked(error)),
                     Err(_) => Finished::Over(asked(error)),
                 }
@@ -184,10 +188,11 @@ impl Job {
         self.shared.db.write(LinkBlob { repository, digest, size, upload: self.row, now, kept_until }).await
     }
 
-    /// The upload goes on, if its file can still be written.
+    /// The upload goes on with what was acknowledged, if there is any and it can still be written.
     fn reopened(&self, error: UploadError) -> Finished {
         match self.shared.fs.open_to_write(&self.path) {
             Ok(file) => Finished::AsBefore(error, Some(file)),
+            Err(_) if self.acknowledged == 0 => Finished::AsBefore(error, None),
             Err(_) => Finished::Over(error),
         }
     }

@@ -1,0 +1,150 @@
+//! Publishing, cut after each call to the file system: what was acknowledged is there, and no row lacks its file.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcr_actors::blob_store::Open;
+use mcr_actors::db::queries::blobs::FindBlob;
+use mcr_actors::domain::{Algorithm, Digest, Principal, RepositoryName};
+use mcr_actors::fs::fake::FakeFs;
+use mcr_actors::testing::Harness;
+use mcr_actors::upload::{Begin, BeginOnce, BeginRequest, Find, GetStatus, Owner, UploadError};
+use uuid::Uuid;
+
+/// What was promised before the power went.
+#[derive(Default)]
+struct Promised {
+    blobs: Vec<Digest>,
+    upload: Option<(Uuid, u64)>,
+}
+
+fn repository() -> RepositoryName {
+    "crash/test".parse().unwrap()
+}
+
+fn digest(content: &'static [u8]) -> Digest {
+    Digest::of(Algorithm::Sha256, content)
+}
+
+type Step = Result<(), UploadError>;
+
+fn refused<E: std::fmt::Debug>(error: E) -> UploadError {
+    UploadError::Io(std::io::Error::other(format!("{error:?}")))
+}
+
+async fn push_once(harness: &Harness, content: &'static [u8], promised: &mut Promised) -> Step {
+    let begin = BeginOnce { repository: repository(), algorithm: Algorithm::Sha256 };
+    let session = harness.worker.uploads.ask(begin).await.map_err(refused)?;
+    let mut writer = session.ask(BeginRequest { at: None, length: None }).await.map_err(refused)?;
+    writer.append(vec![Bytes::from_static(content)]).await?;
+    writer.finish(digest(content)).await?;
+    promised.blobs.push(digest(content));
+    Ok(())
+}
+
+async fn push_in_parts(harness: &Harness, promised: &mut Promised) -> Step {
+    let owner = Owner { principal: Principal::anonymous(), token_hash: None };
+    let begin = Begin { repository: repository(), algorithm: Algorithm::Sha256, owner };
+    let (id, session) = harness.worker.uploads.ask(begin).await.map_err(refused)?;
+    promised.upload = Some((id, 0));
+    for part in [&b"one"[..], b"two", b"three"] {
+        let mut writer = session.ask(BeginRequest { at: None, length: None }).await.map_err(refused)?;
+        writer.append(vec![Bytes::from_static(part)]).await?;
+        promised.upload = Some((id, writer.acknowledge().await?));
+    }
+    let writer = session.ask(BeginRequest { at: None, length: None }).await.map_err(refused)?;
+    writer.finish(digest(b"onetwothree")).await?;
+    promised.upload = None;
+    promised.blobs.push(digest(b"onetwothree"));
+    Ok(())
+}
+
+/// All ways in which files change; stops at the first failure, as a client would.
+async fn scenario(harness: &Harness, promised: &mut Promised) -> Step {
+    push_once(harness, b"first", promised).await?;
+    push_in_parts(harness, promised).await?;
+    push_once(harness, b"first", promised).await?;
+    push_once(harness, b"", promised).await
+}
+
+async fn holds(harness: &Harness, promised: &Promised) {
+    harness.check_invariants();
+    for digest in &promised.blobs {
+        let found =
+            harness.worker.db.read(FindBlob { repository: repository(), digest: *digest }).await.unwrap();
+        let size = found.expect("an acknowledged blob is visible").size;
+        harness.worker.blobs.ask(Open { digest: *digest, size }).await.expect("and its file is whole");
+    }
+    if let Some((id, acknowledged)) = promised.upload {
+        let session = harness.worker.uploads.ask(Find { id, repository: repository() }).await;
+        match session {
+            Ok(session) => {
+                let status = session.ask(GetStatus).await.expect("an upload goes on");
+                assert!(status.acknowledged >= acknowledged, "{} < {acknowledged}", status.acknowledged);
+            }
+            // It was finished, and only the answer was lost.
+            Err(_) => {
+                let whole = FindBlob { repository: repository(), digest: digest(b"onetwothree") };
+                assert!(harness.worker.db.read(whole).await.unwrap().is_some(), "an upload got lost");
+            }
+        }
+    }
+}
+
+/// Cuts after `calls`, restarts, checks, and finishes the work. Says whether the cut came before the end.
+async fn cut_and_restart(calls: u64, seed: u64) -> bool {
+    let fs = FakeFs::default();
+    let harness = Harness::start(Arc::new(fs.clone())).await;
+    let mut promised = Promised::default();
+    fs.cut_after(calls);
+    let interrupted = scenario(&harness, &mut promised).await.is_err();
+    let cut = fs.is_cut();
+    assert!(cut || !interrupted, "only the cut may interrupt it");
+    let found = fs.crash(seed);
+    let harness = harness.restart(Arc::new(found.clone())).await;
+    holds(&harness, &promised).await;
+    let mut again = Promised::default();
+    scenario(&harness, &mut again).await.expect("after the restart everything works");
+    holds(&harness, &again).await;
+    harness.finish().await;
+    cut
+}
+
+#[actix::test]
+async fn a_power_cut_after_any_call_loses_nothing_that_was_acknowledged() {
+    for seed in 0..8 {
+        let mut calls = 0;
+        while cut_and_restart(calls, seed).await {
+            calls += 1;
+        }
+        assert!(calls > 30, "the scenario made {calls} calls only");
+    }
+}
+
+/// Each call fails once, with half of its work done; the client sends the request again.
+#[actix::test]
+async fn a_call_that_fails_is_over_when_its_cause_is_over() {
+    for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::Other] {
+        for call in 0.. {
+            let fs = FakeFs::default();
+            let harness = Harness::start(Arc::new(fs.clone())).await;
+            let mut promised = Promised::default();
+            let before = fs.calls();
+            fs.fail_after(call, kind);
+            let failed = scenario(&harness, &mut promised).await.is_err();
+            let reached = fs.calls() - before > call;
+            fs.heal();
+            holds(&harness, &promised).await;
+            let mut again = Promised::default();
+            scenario(&harness, &mut again).await.expect("it is over when its cause is over");
+            holds(&harness, &again).await;
+            let harness = harness.restart(Arc::new(fs)).await;
+            holds(&harness, &again).await;
+            harness.finish().await;
+            if !reached {
+                assert!(!failed);
+                break;
+            }
+        }
+    }
+}
