@@ -215,7 +215,7 @@ impl Setting for Size {
 impl Bounded for Size {
     fn written(&self) -> String {
         let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-        let whole = units.into_iter().find(|(_, bytes)| self.0 >= *bytes && self.0 % bytes == 0);
+        let whole = units.into_iter().find(|(_, bytes)| self.0 > 0 && self.0.is_multiple_of(*bytes));
         whole.map_or_else(|| self.0.to_string(), |(unit, bytes)| format!("{}{unit}", self.0 / bytes))
     }
 }
