@@ -29,11 +29,11 @@
 
 pub mod ask;
 pub mod auth_cache;
-//pub mod blob_store;
+pub mod blob_store;
 pub mod clock;
 pub mod db;
 pub mod domain;
-//pub mod fs;
+pub mod fs;
 pub mod gc;
 pub mod policy;
 pub mod registry;

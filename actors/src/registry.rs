@@ -1,1 +1,232 @@
-//! (in work)
+//! Starts the actors in the order in which they rest on each other, and hands out their handles.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Actor;
+use actix::Arbiter;
+
+use crate::ask::{AskError, Handle};
+use crate::auth_cache::local::{self, EnsureError, Ensured, LocalProvider};
+use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Secret};
+use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
+use crate::clock::Clock;
+use crate::db::{Db, OpenError};
+use crate::fs::Fs;
+use crate::gc::{Clean, Gc};
+use crate::policy::{Policy, PolicyReader, Reload};
+use crate::upload::{Foundations, UploadError, UploadSettings, Uploads};
+
+/// How long a blob is kept without a reference.
+#[derive(Debug, Clone, Copy)]
+pub struct Grace(pub Duration);
+
+impl Grace {
+    /// What somebody who may push can rely on.
+    pub fn promised(self) -> Duration {
+        self.0
+    }
+
+    /// What is written: half as much again, so that most looks need not write.
+    pub fn kept(self) -> Duration {
+        self.0.saturating_add(self.0 / 2)
+    }
+}
+
+/// All that the actors need to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The database's file.
+    pub database: PathBuf,
+    /// The directory of blobs.
+    pub layers: PathBuf,
+    /// The directory of uploads, on the same file system.
+    pub uploads: PathBuf,
+    /// Bytes that uploads leave free on the disk.
+    pub min_free: u64,
+    /// The most bytes of a blob.
+    pub max_blob_size: Option<u64>,
+    /// The most uploads at once.
+    pub max_uploads: usize,
+    /// How long an upload may rest.
+    pub upload_expiry: Duration,
+    /// How long a blob is kept without a reference.
+    pub grace: Duration,
+    /// Threads for uploads.
+    pub upload_threads: usize,
+    /// Identity.
+    pub auth: AuthSettings,
+    /// Whether the built-in rule for human accounts holds.
+    pub builtin_human_access: bool,
+}
+
+/// Why the registry did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A directory.
+    #[error("cannot prepare {}: {source}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An actor did not begin.
+    #[error("{0}")]
+    Actor(String),
+}
+
+fn actor(error: impl std::fmt::Display) -> StartError {
+    StartError::Actor(error.to_string())
+}
+
+/// The actors. Clones are the same actors.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    fs: Arc<dyn Fs>,
+    layout: Layout,
+    db: Db,
+    blobs: Handle<BlobStore>,
+    uploads: Handle<Uploads>,
+    policy: Handle<Policy>,
+    auth: Handle<AuthCache>,
+    gc: Handle<Gc>,
+    clock: Clock,
+    grace: Grace,
+}
+
+/// What one worker asks; the readers live on its own thread.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// The database.
+    pub db: Db,
+    /// Opens blobs.
+    pub blobs: Handle<BlobReader>,
+    /// Uploads.
+    pub uploads: Handle<Uploads>,
+    /// Decides.
+    pub policy: Handle<PolicyReader>,
+    /// Knows who asks.
+    pub auth: Handle<AuthReader>,
+    /// The time.
+    pub clock: Clock,
+    /// How long blobs are kept.
+    pub grace: Grace,
+}
+
+impl Registry {
+    /// Opens and migrates the database, finishes what a crash left, and starts every actor.
+    ///
+    /// # Errors
+    /// When a file or directory cannot be used; nothing serves then.
+    pub async fn start(settings: Settings, fs: Arc<dyn Fs>, clock: Clock) -> Result<Self, StartError> {
+        for path in [&settings.layers, &settings.uploads] {
+            durable::create_dirs(fs.as_ref(), path)
+                .map_err(|source| StartError::Directory { path: path.clone(), source })?;
+        }
+        if let Some(parent) = settings.database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            // The database is never on a pretended disk.
+            durable::create_dirs(&crate::fs::real::RealFs, parent)
+                .map_err(|source| StartError::Directory { path: parent.to_owned(), source })?;
+        }
+        let db = Db::start(&settings.database)?;
+        let layout = Layout::new(&settings.layers);
+        let blobs = BlobStore::start(Arc::clone(&fs), layout.clone())
+            .map_err(|source| StartError::Directory { path: settings.layers.clone(), source })?;
+        let grace = Grace(settings.grace);
+        let uploads = start_uploads(&settings, &fs, &layout, &db, &blobs, &clock).await.map_err(actor)?;
+        let policy = Policy::start(db.clone(), settings.builtin_human_access).await.map_err(actor)?;
+        let provider = Arc::new(LocalProvider::new(db.clone(), clock.clone(), &settings.auth));
+        let auth = AuthCache::start(settings.auth.clone(), provider, db.clone(), clock.clone())
+            .await
+            .map_err(actor)?;
+        let gc = Gc {
+            uploads: uploads.clone(),
+            auth: auth.clone(),
+            clock: clock.clone(),
+            upload_expiry: settings.upload_expiry,
+        };
+        let gc = gc.start_alone();
+        gc.ask(Clean).await.map_err(actor)?;
+        Ok(Self { fs, layout, db, blobs, uploads, policy, auth, gc, clock, grace })
+    }
+
+    /// Starts a worker's readers on the present thread.
+    ///
+    /// # Errors
+    /// When a connection cannot be opened or an owner does not answer.
+    pub async fn worker(&self) -> Result<Worker, StartError> {
+        let blobs = BlobReader::new(Arc::clone(&self.fs), self.layout.clone()).start();
+        Ok(Worker {
+            db: self.db.on_this_arbiter()?,
+            blobs: BlobReader::handle(blobs),
+            uploads: self.uploads.clone(),
+            policy: PolicyReader::start(&self.policy).await.map_err(actor)?,
+            auth: AuthReader::start(&self.auth).await.map_err(actor)?,
+            clock: self.clock.clone(),
+            grace: self.grace,
+        })
+    }
+
+    /// Makes the first administrator unless there is an account of that name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn ensure_admin(&self, name: &str, password: &Secret) -> Result<Ensured, EnsureError> {
+        local::ensure_admin(&self.db, &self.clock, name, password).await
+    }
+
+    /// Reads the stored rules again; the old ones stay when one of the new does not parse.
+    ///
+    /// # Errors
+    /// When the database fails or a rule is bad.
+    pub async fn reload_policy(&self) -> Result<(), AskError<crate::policy::PolicyError>> {
+        self.policy.ask(Reload).await
+    }
+
+    /// The name of an actor that has died, if one has: the process must end then, since state comes from disk.
+    pub fn dead(&self) -> Option<&'static str> {
+        [
+            ("db writer", self.db.is_alive()),
+            (self.blobs.name(), self.blobs.is_alive()),
+            (self.uploads.name(), self.uploads.is_alive()),
+            (self.policy.name(), self.policy.is_alive()),
+            (self.auth.name(), self.auth.is_alive()),
+            (self.gc.name(), self.gc.is_alive()),
+        ]
+        .into_iter()
+        .find_map(|(name, alive)| (!alive).then_some(name))
+    }
+}
+
+async fn start_uploads(
+    settings: &Settings,
+    fs: &Arc<dyn Fs>,
+    layout: &Layout,
+    db: &Db,
+    blobs: &Handle<BlobStore>,
+    clock: &Clock,
+) -> Result<Handle<Uploads>, UploadError> {
+    let reader = BlobReader::new(Arc::clone(fs), layout.clone());
+    let reader = BlobReader::start_in_arbiter(&Arbiter::new().handle(), |_| reader);
+    let foundations = Foundations {
+        fs: Arc::clone(fs),
+        db: db.clone(),
+        blobs: blobs.clone(),
+        reader: BlobReader::handle(reader),
+        clock: clock.clone(),
+    };
+    let settings = UploadSettings {
+        directory: settings.uploads.clone(),
+        min_free: settings.min_free,
+        max_blob_size: settings.max_blob_size,
+        max_uploads: settings.max_uploads,
+        keep: Grace(settings.grace).kept(),
+        threads: settings.upload_threads,
+    };
+    Uploads::start(foundations, settings).await
+}

@@ -64,6 +64,17 @@ pub struct Publish {
     pub from: PathBuf,
 }
 
+/// Takes back a file that was published and whose row surely was not written: it returns to `to`. Only while no row names
+/// the digest.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Reservation, BlobError>")]
+pub struct Retract {
+    /// Held by the asker since before it published.
+    pub reservation: Reservation,
+    /// Where the file came from.
+    pub to: PathBuf,
+}
+
 /// Removes the reserved digest's file; fine when there is none. Only after the row was condemned and committed.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Reservation, BlobError>")]

@@ -5,7 +5,7 @@
 //! otherwise.
 
 #[cfg(feature = "testing")]
-pub mod fake;
+//pub mod fake;
 pub mod real;
 
 use std::io;

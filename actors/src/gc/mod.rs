@@ -1,1 +1,86 @@
-//! (in work)
+//! Housekeeping by the clock: expired uploads, stray files of uploads, tokens that are long over.
+//!
+//! It owns no files: it asks those who do.
+
+use std::time::Duration;
+
+use actix::{Actor, Arbiter, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+
+use crate::ask::{AskError, Handle};
+use crate::auth_cache::{AuthCache, Purge};
+use crate::clock::Clock;
+use crate::upload::{Sweep, Swept, UploadError, Uploads};
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// What it looks after.
+#[derive(Debug, Clone)]
+pub struct Gc {
+    /// Who owns uploads and their files.
+    pub uploads: Handle<Uploads>,
+    /// Who knows tokens.
+    pub auth: Handle<AuthCache>,
+    /// The time.
+    pub clock: Clock,
+    /// How long an upload may rest.
+    pub upload_expiry: Duration,
+}
+
+impl Gc {
+    /// Starts on an arbiter of its own, with a timer.
+    pub fn start_alone(self) -> Handle<Self> {
+        let addr = Self::start_in_arbiter(&Arbiter::new().handle(), |_| self);
+        Handle::new("gc", addr, 16, Duration::from_secs(600))
+    }
+
+    fn clean(&self) -> ResponseFuture<Result<Swept, AskError<UploadError>>> {
+        let idle_since = self.clock.now().before(self.upload_expiry);
+        let (swept, purged) = (self.uploads.ask(Sweep { idle_since }), self.auth.ask(Purge));
+        Box::pin(async move {
+            if let Err(error) = purged.await {
+                log::warn!("lapsed tokens stay for now: {error}");
+            }
+            let swept = swept.await?;
+            if swept != Swept::default() {
+                log::info!(
+                    "removed {} expired uploads and {} stray upload files",
+                    swept.expired,
+                    swept.strays
+                );
+            }
+            Ok(swept)
+        })
+    }
+}
+
+impl Actor for Gc {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(INTERVAL, |gc, context| {
+            let cleaned = gc.clean();
+            context.spawn(
+                async move {
+                    if let Err(error) = cleaned.await {
+                        log::warn!("cleaning up was put off: {error}");
+                    }
+                }
+                .into_actor(gc),
+            );
+        });
+    }
+}
+
+/// Looks now, and answers what was removed.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Swept, AskError<UploadError>>")]
+pub struct Clean;
+
+impl Handler<Clean> for Gc {
+    type Result = ResponseFuture<Result<Swept, AskError<UploadError>>>;
+
+    fn handle(&mut self, _: Clean, _: &mut Self::Context) -> Self::Result {
+        self.clean()
+    }
+}

@@ -1,3 +1,6 @@
+<<<<<<< HEAD
+=======
 //! The registry.
 
+>>>>>>> config
 fn main() {}

@@ -1,1 +1,273 @@
-//! (in work)
+//! Accounts and tokens of the embedded identity provider, and the installation's secrets.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::domain::{AccountType, Principal, Timestamp};
+
+/// An account with what verifies its password.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Who it is.
+    pub principal: Principal,
+    /// The password's hash in PHC form; none when it cannot log in with one.
+    pub password_hash: Option<String>,
+}
+
+type Columns = (String, String, String, String);
+
+fn principal((id, name, account_type, roles): Columns) -> Result<Principal, DbError> {
+    Ok(Principal {
+        subject: id,
+        name,
+        account_type: crate::db::parse("account type", account_type)?,
+        roles: serde_json::from_str(&roles).map_err(|_| DbError::Corrupt { what: "roles", value: roles })?,
+    })
+}
+
+/// The enabled account of this name.
+#[derive(Debug)]
+pub struct FindAccount(pub String);
+
+impl ReadQuery for FindAccount {
+    type Output = Option<Account>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let found = db
+            .prepare_cached(
+                "SELECT id, name, account_type, roles, password_hash FROM users WHERE name = ?1 AND disabled = 0",
+            )?
+            .query_row([self.0], |row| {
+                Ok(((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?), row.get(4)?))
+            })
+            .optional()?;
+        let account =
+            |(columns, password_hash)| Ok(Account { principal: principal(columns)?, password_hash });
+        found.map(account).transpose()
+    }
+}
+
+/// Makes an account unless there is one of this name. Says whether it did.
+#[derive(Debug)]
+pub struct InsertAccount {
+    /// The account.
+    pub account: Account,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl WriteQuery for InsertAccount {
+    type Output = bool;
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<bool, DbError> {
+        let Account { principal, password_hash } = self.account;
+        let roles =
+            serde_json::to_string(&principal.roles).map_err(|error| DbError::Failed(error.to_string()))?;
+        let inserted = tx
+            .prepare_cached(
+                "INSERT INTO users (id, name, account_type, password_hash, roles, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (name) DO NOTHING",
+            )?
+            .execute((
+                principal.subject,
+                principal.name,
+                principal.account_type.as_str(),
+                password_hash,
+                roles,
+                self.now.as_millis(),
+            ))?;
+        Ok(inserted == 1)
+    }
+}
+
+/// A token as the database knows it.
+#[derive(Debug, Clone)]
+pub struct StoredToken {
+    /// Whose it is.
+    pub principal: Principal,
+    /// When its life ends.
+    pub expires_at: Timestamp,
+    /// Whether it was revoked, or its account disabled.
+    pub revoked: bool,
+}
+
+/// The token with this SHA-256, also when it has lapsed or was revoked.
+#[derive(Debug)]
+pub struct FindToken(pub [u8; 32]);
+
+impl ReadQuery for FindToken {
+    type Output = Option<StoredToken>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let found = db
+            .prepare_cached(
+                "SELECT users.id, users.name, users.account_type, users.roles, tokens.expires_at,
+                        tokens.revoked_at IS NOT NULL OR users.disabled
+                   FROM tokens CROSS JOIN users ON users.id = tokens.user_id
+                  WHERE tokens.hash = ?1",
+            )?
+            .query_row([self.0], |row| {
+                let columns = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok((columns, Timestamp::from_millis(row.get(4)?), row.get(5)?))
+            })
+            .optional()?;
+        let token = |(columns, expires_at, revoked)| {
+            Ok(StoredToken { principal: principal(columns)?, expires_at, revoked })
+        };
+        found.map(token).transpose()
+    }
+}
+
+/// Remembers a new token by its SHA-256.
+#[derive(Debug)]
+pub struct InsertToken {
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// The account's id.
+    pub user_id: String,
+    /// When its life ends.
+    pub expires_at: Timestamp,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl WriteQuery for InsertToken {
+    type Output = ();
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<(), DbError> {
+        tx.prepare_cached(
+            "INSERT INTO tokens (hash, user_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((self.hash, self.user_id, self.now.as_millis(), self.expires_at.as_millis()))?;
+        Ok(())
+    }
+}
+
+/// Ends a token's life now. It stays known, so that it can be told from one that lapsed.
+#[derive(Debug)]
+pub struct RevokeToken {
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl WriteQuery for RevokeToken {
+    type Output = ();
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<(), DbError> {
+        tx.prepare_cached("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?2) WHERE hash = ?1")?
+            .execute((self.hash, self.now.as_millis()))?;
+        Ok(())
+    }
+}
+
+/// Forgets tokens whose life ended before `before`, the oldest first. Answers how many.
+#[derive(Debug)]
+pub struct PurgeTokens {
+    /// Ended before this.
+    pub before: Timestamp,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl WriteQuery for PurgeTokens {
+    type Output = usize;
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<usize, DbError> {
+        let purged = tx
+            .prepare_cached(
+                "DELETE FROM tokens WHERE hash IN
+                    (SELECT hash FROM tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+            )?
+            .execute((self.before.as_millis(), self.limit))?;
+        Ok(purged)
+    }
+}
+
+/// The secret of this name; `fresh` becomes it when there is none yet.
+#[derive(Debug)]
+pub struct EnsureSecret {
+    /// Its name.
+    pub name: &'static str,
+    /// A random value.
+    pub fresh: [u8; 32],
+}
+
+impl WriteQuery for EnsureSecret {
+    type Output = [u8; 32];
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<[u8; 32], DbError> {
+        tx.prepare_cached("INSERT OR IGNORE INTO secrets (name, value) VALUES (?1, ?2)")?
+            .execute((self.name, self.fresh))?;
+        let value = tx
+            .prepare_cached("SELECT value FROM secrets WHERE name = ?1")?
+            .query_row([self.name], |row| row.get(0))?;
+        Ok(value)
+    }
+}
+
+/// A person's account with these roles, and a new id.
+pub fn person(name: &str, roles: &[&str], password_hash: String) -> Account {
+    let principal = Principal {
+        subject: uuid::Uuid::new_v4().to_string(),
+        name: name.to_owned(),
+        account_type: AccountType::Human,
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+    };
+    Account { principal, password_hash: Some(password_hash) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::db::queries::testing::{NOW, database};
+
+    #[test]
+    fn an_account_is_made_once_and_a_disabled_one_is_not_found() {
+        let db = database();
+        let insert = || {
+            InsertAccount { account: person("ada", &["admin"], "x".to_owned()), now: NOW }.run(&db).unwrap()
+        };
+        assert_eq!((insert(), insert()), (true, false));
+        let found = FindAccount("ada".to_owned()).run(&db).unwrap().unwrap();
+        assert_eq!(
+            (found.principal.roles, found.password_hash.as_deref()),
+            (vec!["admin".to_owned()], Some("x"))
+        );
+        db.execute("UPDATE users SET disabled = 1", []).unwrap();
+        assert!(FindAccount("ada".to_owned()).run(&db).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_token_stays_known_after_its_life_until_it_is_purged() {
+        let db = database();
+        let account = person("ada", &[], "x".to_owned());
+        let user_id = account.principal.subject.clone();
+        InsertAccount { account, now: NOW }.run(&db).unwrap();
+        let expires_at = NOW.after(Duration::from_secs(1));
+        InsertToken { hash: [1; 32], user_id, expires_at, now: NOW }.run(&db).unwrap();
+        let found = || FindToken([1; 32]).run(&db).unwrap();
+        assert!(!found().unwrap().revoked);
+        RevokeToken { hash: [1; 32], now: NOW }.run(&db).unwrap();
+        assert!(found().unwrap().revoked);
+        let purge = |before| PurgeTokens { before, limit: 9 }.run(&db).unwrap();
+        assert_eq!(purge(expires_at), 0);
+        assert_eq!(purge(expires_at.after(Duration::from_secs(1))), 1);
+        assert!(found().is_none());
+    }
+
+    #[test]
+    fn a_secret_is_made_once() {
+        let db = database();
+        let ensure = |fresh| EnsureSecret { name: "key", fresh }.run(&db).unwrap();
+        assert_eq!((ensure([1; 32]), ensure([2; 32])), ([1; 32], [1; 32]));
+    }
+}

@@ -54,3 +54,15 @@ impl ReadQuery for ListRepositories {
         Ok(Page::cut(names.collect::<Result<_, _>>()?, self.limit))
     }
 }
+
+/// Whether there is such a repository.
+#[derive(Debug)]
+pub struct RepositoryExists(pub RepositoryName);
+
+impl ReadQuery for RepositoryExists {
+    type Output = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, DbError> {
+        Ok(find(db, &self.0)?.is_some())
+    }
+}

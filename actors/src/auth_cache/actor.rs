@@ -1,0 +1,366 @@
+//! The owner of what is known of identities: one question to the provider at a time for each set of credentials.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorFutureExt, Arbiter, AsyncContext, AtomicResponse, Context, Handler, Message, MessageResult,
+    Recipient, ResponseActFuture, ResponseFuture, WrapFuture,
+};
+use tokio::sync::oneshot;
+
+use super::anonymous::{self, keyed_hash};
+use super::cache::{Cache, Finding, Key};
+use super::provider::{Provider, ProviderError, Validation};
+use super::{
+    AuthError, AuthSettings, Authenticated, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret,
+};
+use crate::ask::{AskError, Handle};
+use crate::clock::Clock;
+use crate::db::queries::identity::EnsureSecret;
+use crate::db::{Db, DbError};
+use crate::domain::{Principal, Timestamp};
+
+const LIMIT: usize = 20_000;
+const DEADLINE: Duration = Duration::from_secs(60);
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Owns what is known.
+pub struct AuthCache {
+    settings: AuthSettings,
+    provider: Arc<dyn Provider>,
+    anonymous_key: [u8; 32],
+    introduction: Introduction,
+    cache: Cache,
+    asking: HashMap<Key, Vec<oneshot::Sender<Result<Found, AuthError>>>>,
+    readers: Vec<Recipient<Forget>>,
+    /// Counts revocations, from 1.
+    epoch: u64,
+}
+
+impl std::fmt::Debug for AuthCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthCache").field("asking", &self.asking.len()).finish_non_exhaustive()
+    }
+}
+
+/// What a reader must know.
+#[derive(Debug, Clone)]
+pub(super) struct Introduction {
+    pub(super) clock: Clock,
+    /// Passwords are remembered by a hash that nobody outside of this process can compute.
+    basic_key: Arc<[u8; 32]>,
+}
+
+impl Introduction {
+    /// What these credentials are remembered by.
+    pub(super) fn key(&self, credentials: &Credentials) -> Key {
+        match credentials {
+            Credentials::Token(token) => token.token_hash(),
+            Credentials::Basic { name, password } => {
+                keyed_hash(&self.basic_key, &[name.as_bytes(), password.expose().as_bytes()])
+            }
+        }
+    }
+}
+
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Introduction, AuthError>")]
+pub(super) struct Introduce;
+
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), AuthError>")]
+pub(super) struct Subscribe(pub(super) Recipient<Forget>);
+
+/// Something was revoked: nothing that was known before may be believed.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(super) struct Forget {
+    pub(super) epoch: u64,
+}
+
+/// A reader does not know.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Found, AuthError>")]
+pub(super) struct Find {
+    pub(super) key: Key,
+    pub(super) credentials: Credentials,
+}
+
+/// What was found, until when it may be believed, and in which epoch the question was asked.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) finding: Finding,
+    pub(super) believed_until: Timestamp,
+    pub(super) epoch: u64,
+}
+
+fn unavailable(error: &ProviderError) -> AuthError {
+    log::warn!("{error}");
+    AuthError::Unavailable { retry_after: RETRY_AFTER }
+}
+
+impl AuthCache {
+    /// Starts on an arbiter of its own.
+    ///
+    /// # Errors
+    /// When the database fails or there is no randomness.
+    pub async fn start(
+        settings: AuthSettings,
+        provider: Arc<dyn Provider>,
+        db: Db,
+        clock: Clock,
+    ) -> Result<Handle<Self>, AskError<DbError>> {
+        let random = || {
+            let mut random = [0; 32];
+            let filled = getrandom::fill(&mut random);
+            filled.map(|()| random).map_err(|error| AskError::Refused(DbError::Failed(error.to_string())))
+        };
+        let anonymous_key = db.write(EnsureSecret { name: "anonymous_tokens", fresh: random()? }).await?;
+        let introduction = Introduction { clock, basic_key: Arc::new(random()?) };
+        let addr = Self::start_in_arbiter(&Arbiter::new().handle(), move |_| Self {
+            settings,
+            provider,
+            anonymous_key,
+            introduction,
+            cache: Cache::default(),
+            asking: HashMap::new(),
+            readers: Vec::new(),
+            epoch: 1,
+        });
+        Ok(Handle::new("auth cache", addr, LIMIT, DEADLINE))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.introduction.clock.now()
+    }
+
+    /// Whose anonymous token this is, if it is one and they are in use.
+    fn anonymous(&self, credentials: &Credentials) -> Option<Finding> {
+        let token = match credentials {
+            Credentials::Token(token) => token,
+            Credentials::Basic { password, .. } => password,
+        };
+        let expires_at = anonymous::verify(&self.anonymous_key, token).filter(|_| self.settings.anonymous)?;
+        let (principal, token_hash) = (Arc::new(Principal::anonymous()), token.token_hash());
+        Some(if expires_at <= self.now() {
+            Finding::Lapsed(principal, token_hash)
+        } else {
+            Finding::Known(Authenticated { principal, token_hash: Some(token_hash), expires_at })
+        })
+    }
+
+    fn found(&self, finding: Finding, epoch: u64) -> Found {
+        let believed_until = finding.believed_until(self.now(), self.settings.cache_ttl);
+        Found { finding, believed_until, epoch }
+    }
+
+    /// Answers everybody who waits for these credentials.
+    fn conclude(&mut self, key: Key, epoch: u64, finding: Result<Finding, ProviderError>) {
+        let answer = match finding {
+            Ok(finding) => {
+                let found = self.found(finding, epoch);
+                // What was asked before a revocation is an answer, but nothing to remember.
+                if epoch == self.epoch {
+                    self.cache.put(key, found.finding.clone(), found.believed_until);
+                }
+                Ok(found)
+            }
+            Err(error) => Err(unavailable(&error)),
+        };
+        for waiting in self.asking.remove(&key).unwrap_or_default() {
+            // Whoever asked may be gone.
+            let _unheard = waiting.send(answer.clone());
+        }
+    }
+
+    /// Forgets everything, here and in every reader, and waits until they have.
+    fn forget(&mut self) -> ResponseFuture<()> {
+        self.epoch += 1;
+        self.cache.clear();
+        self.readers.retain(Recipient::connected);
+        let told: Vec<_> =
+            self.readers.iter().map(|reader| reader.send(Forget { epoch: self.epoch })).collect();
+        Box::pin(async move {
+            for reader in told {
+                // One that stopped meanwhile believes nothing any more.
+                let _gone = reader.await;
+            }
+        })
+    }
+
+    /// Who these are, from memory or from the provider, asked once however many want to know.
+    fn find(
+        &mut self,
+        key: Key,
+        credentials: Credentials,
+        context: &mut Context<Self>,
+    ) -> ResponseFuture<Result<Found, AuthError>> {
+        let now = self.now();
+        if let Some((finding, believed_until)) = self.cache.get(&key, now) {
+            return Box::pin(std::future::ready(Ok(Found { finding, believed_until, epoch: self.epoch })));
+        }
+        if let Some(finding) = self.anonymous(&credentials) {
+            return Box::pin(std::future::ready(Ok(self.found(finding, self.epoch))));
+        }
+        let (reply, answer) = oneshot::channel();
+        let waiting = self.asking.entry(key).or_default();
+        waiting.push(reply);
+        if waiting.len() == 1 {
+            let (provider, epoch) = (Arc::clone(&self.provider), self.epoch);
+            let until = now.after(self.settings.cache_ttl);
+            let asked = async move { ask_provider(provider.as_ref(), &credentials, until).await };
+            context.spawn(
+                asked.into_actor(self).map(move |finding, cache, _| cache.conclude(key, epoch, finding)),
+            );
+        }
+        Box::pin(
+            async move { answer.await.unwrap_or(Err(AuthError::Unavailable { retry_after: RETRY_AFTER })) },
+        )
+    }
+}
+
+fn of_token(token: &Secret, validation: Validation) -> Finding {
+    let token_hash = token.token_hash();
+    match validation {
+        Validation::Valid { principal, expires_at } => {
+            Finding::Known(Authenticated { principal, token_hash: Some(token_hash), expires_at })
+        }
+        Validation::Lapsed { principal } => Finding::Lapsed(principal, token_hash),
+        Validation::Invalid => Finding::Nobody,
+    }
+}
+
+/// A password's verdict holds until `until`.
+async fn ask_provider(
+    provider: &dyn Provider,
+    credentials: &Credentials,
+    until: Timestamp,
+) -> Result<Finding, ProviderError> {
+    match credentials {
+        Credentials::Token(token) => Ok(of_token(token, provider.validate(token).await?)),
+        Credentials::Basic { name, password } => {
+            if provider.may_be_token(password)
+                && let found @ (Finding::Known(_) | Finding::Lapsed(..)) =
+                    of_token(password, provider.validate(password).await?)
+            {
+                return Ok(found);
+            }
+            Ok(match provider.verify(name, password).await? {
+                Some(principal) => {
+                    Finding::Known(Authenticated { principal, token_hash: None, expires_at: until })
+                }
+                None => Finding::Nobody,
+            })
+        }
+    }
+}
+
+impl Actor for AuthCache {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(LIMIT);
+    }
+}
+
+impl Handler<Introduce> for AuthCache {
+    type Result = MessageResult<Introduce>;
+
+    fn handle(&mut self, _: Introduce, _: &mut Self::Context) -> Self::Result {
+        MessageResult(Ok(self.introduction.clone()))
+    }
+}
+
+impl Handler<Subscribe> for AuthCache {
+    type Result = Result<(), AuthError>;
+
+    fn handle(&mut self, Subscribe(reader): Subscribe, _: &mut Self::Context) -> Self::Result {
+        self.readers.push(reader);
+        Ok(())
+    }
+}
+
+impl Handler<Find> for AuthCache {
+    type Result = ResponseFuture<Result<Found, AuthError>>;
+
+    fn handle(&mut self, Find { key, credentials }: Find, context: &mut Self::Context) -> Self::Result {
+        self.find(key, credentials, context)
+    }
+}
+
+impl Handler<Login> for AuthCache {
+    type Result = ResponseActFuture<Self, Result<LoggedIn, AuthError>>;
+
+    fn handle(&mut self, Login { name, password }: Login, context: &mut Self::Context) -> Self::Result {
+        if name.is_empty() && password.expose().is_empty() {
+            return Box::pin(std::future::ready(self.login_anonymous()).into_actor(self));
+        }
+        let credentials = Credentials::Basic { name: name.clone(), password: password.clone() };
+        let found = self.find(self.introduction.key(&credentials), credentials, context);
+        let provider = Arc::clone(&self.provider);
+        let logged_in = async move {
+            let known = found.await?.finding.answer()?;
+            match known.token_hash {
+                Some(_) => {
+                    Ok(LoggedIn { token: password, principal: known.principal, expires_at: known.expires_at })
+                }
+                None => provider
+                    .login(&name, &password, known.principal)
+                    .await
+                    .map_err(|error| unavailable(&error)),
+            }
+        };
+        Box::pin(logged_in.into_actor(self))
+    }
+}
+
+impl AuthCache {
+    fn login_anonymous(&self) -> Result<LoggedIn, AuthError> {
+        if !self.settings.anonymous {
+            return Err(AuthError::Invalid);
+        }
+        let (token, expires_at) = anonymous::issue(&self.anonymous_key, self.now());
+        Ok(LoggedIn { token, principal: Arc::new(Principal::anonymous()), expires_at })
+    }
+}
+
+impl Handler<LoginAnonymous> for AuthCache {
+    type Result = Result<LoggedIn, AuthError>;
+
+    fn handle(&mut self, _: LoginAnonymous, _: &mut Self::Context) -> Self::Result {
+        self.login_anonymous()
+    }
+}
+
+impl Handler<Logout> for AuthCache {
+    type Result = AtomicResponse<Self, Result<(), AuthError>>;
+
+    fn handle(&mut self, Logout { token }: Logout, _: &mut Self::Context) -> Self::Result {
+        let provider = Arc::clone(&self.provider);
+        let revoked = async move { provider.logout(&token).await.map_err(|error| unavailable(&error)) };
+        AtomicResponse::new(Box::pin(revoked.into_actor(self).then(|revoked, cache, _| {
+            let forgotten = cache.forget();
+            async move {
+                forgotten.await;
+                revoked
+            }
+            .into_actor(cache)
+        })))
+    }
+}
+
+/// Lets the provider forget what is long over.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), AuthError>")]
+pub struct Purge;
+
+impl Handler<Purge> for AuthCache {
+    type Result = ResponseFuture<Result<(), AuthError>>;
+
+    fn handle(&mut self, _: Purge, _: &mut Self::Context) -> Self::Result {
+        let provider = Arc::clone(&self.provider);
+        Box::pin(async move { provider.purge().await.map_err(|error| unavailable(&error)) })
+    }
+}

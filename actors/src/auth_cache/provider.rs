@@ -1,0 +1,64 @@
+//! What an identity provider must be able to do.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{LoggedIn, Secret};
+use crate::domain::{Principal, Timestamp};
+
+/// What a provider says of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Validation {
+    /// It is good until `expires_at`.
+    Valid {
+        /// Whose it is.
+        principal: Arc<Principal>,
+        /// When its life ends.
+        expires_at: Timestamp,
+    },
+    /// It was good; its time is over and nobody revoked it.
+    Lapsed {
+        /// Whose it was.
+        principal: Arc<Principal>,
+    },
+    /// It is unknown or revoked, or its account is disabled.
+    Invalid,
+}
+
+/// Why a provider gave no verdict.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the identity provider does not answer: {reason}")]
+pub struct ProviderError {
+    /// What went wrong; it holds no secret.
+    pub reason: String,
+}
+
+/// The answer on its way.
+pub type Verdict<'a, T> = BoxFuture<'a, Result<T, ProviderError>>;
+
+/// Somebody who knows accounts.
+pub trait Provider: Send + Sync + 'static {
+    /// Whether a password could be a token of this provider, so that it is worth asking.
+    fn may_be_token(&self, password: &Secret) -> bool;
+
+    /// Says whose token it is.
+    fn validate<'a>(&'a self, token: &'a Secret) -> Verdict<'a, Validation>;
+
+    /// Says whose name and password these are; `None` when they are wrong, whichever of the two is.
+    fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Arc<Principal>>>;
+
+    /// Makes a token. `verified` is who these very credentials were found to be a moment ago.
+    fn login<'a>(
+        &'a self,
+        name: &'a str,
+        password: &'a Secret,
+        verified: Arc<Principal>,
+    ) -> Verdict<'a, LoggedIn>;
+
+    /// Revokes a token.
+    fn logout<'a>(&'a self, token: &'a Secret) -> Verdict<'a, ()>;
+
+    /// Forgets what is long over; called from time to time.
+    fn purge(&self) -> Verdict<'_, ()>;
+}

@@ -1,0 +1,213 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::local::{Ensured, LocalProvider, ensure_admin};
+use super::provider::{ProviderError, Validation, Verdict};
+use super::*;
+use crate::ask::{AskError, Handle};
+use crate::clock::Clock;
+use crate::db::Db;
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+/// Counts what it is asked; knows the token "good" and ada's password "right".
+#[derive(Default)]
+struct Counting {
+    validated: AtomicUsize,
+    verified: AtomicUsize,
+    down: std::sync::atomic::AtomicBool,
+}
+
+impl Counting {
+    async fn slowly<T>(&self, counter: &AtomicUsize, answer: T) -> Result<T, ProviderError> {
+        counter.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        match self.down.load(Ordering::SeqCst) {
+            true => Err(ProviderError { reason: "down".to_owned() }),
+            false => Ok(answer),
+        }
+    }
+}
+
+fn ada() -> Arc<Principal> {
+    Arc::new(Principal { name: "ada".to_owned(), ..Principal::anonymous() })
+}
+
+impl Provider for Counting {
+    fn may_be_token(&self, _: &Secret) -> bool {
+        false
+    }
+
+    fn validate<'a>(&'a self, token: &'a Secret) -> Verdict<'a, Validation> {
+        let expires_at = NOW.after(Duration::from_secs(10));
+        let good = Validation::Valid { principal: ada(), expires_at };
+        let answer = if token.expose() == "good" { good } else { Validation::Invalid };
+        Box::pin(self.slowly(&self.validated, answer))
+    }
+
+    fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Arc<Principal>>> {
+        let right = name == "ada" && password.expose() == "right";
+        Box::pin(self.slowly(&self.verified, right.then(ada)))
+    }
+
+    fn login<'a>(&'a self, _: &'a str, _: &'a Secret, principal: Arc<Principal>) -> Verdict<'a, LoggedIn> {
+        let token = Secret::new("good");
+        Box::pin(async move { Ok(LoggedIn { token, principal, expires_at: NOW }) })
+    }
+
+    fn logout<'a>(&'a self, _: &'a Secret) -> Verdict<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn purge(&self) -> Verdict<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct World {
+    _directory: tempfile::TempDir,
+    clock: Clock,
+    db: Db,
+    provider: Arc<Counting>,
+    readers: [Handle<AuthReader>; 2],
+}
+
+fn settings(anonymous: bool) -> AuthSettings {
+    let (cache_ttl, token_ttl) = (Duration::from_secs(30), Duration::from_secs(3600));
+    AuthSettings { cache_ttl, token_ttl, anonymous }
+}
+
+async fn world(anonymous: bool) -> World {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Db::start(&directory.path().join("mcr.db")).unwrap();
+    let (clock, provider) = (Clock::test(NOW), Arc::new(Counting::default()));
+    let readers = readers(settings(anonymous), provider.clone(), &db, &clock).await;
+    World { _directory: directory, clock, db, provider, readers }
+}
+
+async fn readers(
+    settings: AuthSettings,
+    provider: Arc<dyn Provider>,
+    db: &Db,
+    clock: &Clock,
+) -> [Handle<AuthReader>; 2] {
+    let owner = AuthCache::start(settings, provider, db.clone(), clock.clone()).await.unwrap();
+    [AuthReader::start(&owner).await.unwrap(), AuthReader::start(&owner).await.unwrap()]
+}
+
+fn token(text: &str) -> Authenticate {
+    Authenticate { credentials: Credentials::Token(Secret::new(text)) }
+}
+
+fn basic(name: &str, password: &str) -> Authenticate {
+    Authenticate {
+        credentials: Credentials::Basic { name: name.to_owned(), password: Secret::new(password) },
+    }
+}
+
+fn login(name: &str, password: &str) -> Login {
+    Login { name: name.to_owned(), password: Secret::new(password) }
+}
+
+fn is_invalid<T>(result: &Result<T, AskError<AuthError>>) -> bool {
+    matches!(result, Err(AskError::Refused(AuthError::Invalid)))
+}
+
+#[actix::test]
+async fn the_provider_is_asked_once_however_many_want_to_know() {
+    let world = world(false).await;
+    let asks = (0..100).map(|index| world.readers[index % 2].ask(token("good")));
+    for answer in futures_util::future::join_all(asks).await {
+        assert_eq!(answer.unwrap().principal.name, "ada");
+    }
+    assert_eq!(world.provider.validated.load(Ordering::SeqCst), 1);
+    let asks = (0..100).map(|index| world.readers[index % 2].ask(basic("ada", "right")));
+    futures_util::future::join_all(asks).await.into_iter().for_each(|answer| drop(answer.unwrap()));
+    assert_eq!(world.provider.verified.load(Ordering::SeqCst), 1);
+}
+
+#[actix::test]
+async fn a_finding_is_believed_for_its_time_and_never_past_the_token() {
+    let world = world(false).await;
+    let validated = || world.provider.validated.load(Ordering::SeqCst);
+    world.readers[0].ask(token("good")).await.unwrap();
+    world.clock.advance(Duration::from_secs(9));
+    world.readers[0].ask(token("good")).await.unwrap();
+    assert_eq!(validated(), 1);
+    // The token's own end comes before the 30 s of the cache.
+    world.clock.advance(Duration::from_secs(1));
+    world.readers[0].ask(token("good")).await.unwrap();
+    assert_eq!(validated(), 2);
+    assert!(is_invalid(&world.readers[0].ask(token("bad")).await));
+    assert!(is_invalid(&world.readers[1].ask(token("bad")).await));
+    assert_eq!(validated(), 3);
+}
+
+#[actix::test]
+async fn a_provider_that_is_down_is_no_verdict_and_cached_answers_serve_until_their_time() {
+    let world = world(false).await;
+    world.readers[0].ask(basic("ada", "right")).await.unwrap();
+    world.provider.down.store(true, Ordering::SeqCst);
+    assert!(world.readers[1].ask(basic("ada", "right")).await.is_ok());
+    let asked = world.readers[0].ask(token("good")).await;
+    assert!(matches!(asked, Err(AskError::Refused(AuthError::Unavailable { .. }))), "{asked:?}");
+    world.clock.advance(Duration::from_secs(31));
+    let asked = world.readers[0].ask(basic("ada", "right")).await;
+    assert!(matches!(asked, Err(AskError::Refused(AuthError::Unavailable { .. }))), "{asked:?}");
+    world.provider.down.store(false, Ordering::SeqCst);
+    assert!(world.readers[0].ask(token("good")).await.is_ok());
+}
+
+#[actix::test]
+async fn a_revocation_is_heard_everywhere_before_it_is_acknowledged() {
+    let world = world(false).await;
+    for reader in &world.readers {
+        reader.ask(token("good")).await.unwrap();
+    }
+    world.readers[0].ask(Logout { token: Secret::new("good") }).await.unwrap();
+    for reader in &world.readers {
+        reader.ask(token("good")).await.unwrap();
+    }
+    assert_eq!(world.provider.validated.load(Ordering::SeqCst), 2);
+}
+
+#[actix::test]
+async fn anonymous_tokens_are_given_and_taken_only_where_that_is_configured() {
+    let closed = world(false).await;
+    assert!(is_invalid(&closed.readers[0].ask(LoginAnonymous).await));
+    let open = world(true).await;
+    let given = open.readers[0].ask(login("", "")).await.unwrap();
+    let found = open.readers[1].ask(token(given.token.expose())).await.unwrap();
+    assert!(found.principal.is_anonymous());
+    assert!(is_invalid(&closed.readers[0].ask(token(given.token.expose())).await));
+    open.clock.advance(Duration::from_secs(3600));
+    let lapsed = open.readers[1].ask(token(given.token.expose())).await;
+    assert!(matches!(lapsed, Err(AskError::Refused(AuthError::Lapsed { .. }))), "{lapsed:?}");
+}
+
+#[actix::test]
+async fn the_embedded_provider_from_password_to_revocation() {
+    let world = world(false).await;
+    let (right, clock) = (Secret::new("correct horse"), world.clock.clone());
+    assert_eq!(ensure_admin(&world.db, &clock, "root", &right).await.unwrap(), Ensured::Created);
+    let again = ensure_admin(&world.db, &clock, "root", &Secret::new("other")).await.unwrap();
+    assert_eq!(again, Ensured::AlreadyThere);
+    let provider = Arc::new(LocalProvider::new(world.db.clone(), clock.clone(), &settings(false)));
+    let readers = readers(settings(false), provider, &world.db, &clock).await;
+    for (name, password) in [("root", "other"), ("nobody", "correct horse"), ("root", "")] {
+        assert!(is_invalid(&readers[0].ask(basic(name, password)).await), "{name}");
+        assert!(is_invalid(&readers[0].ask(login(name, password)).await), "{name}");
+    }
+    let given = readers[0].ask(login("root", "correct horse")).await.unwrap();
+    let found = readers[1].ask(token(given.token.expose())).await.unwrap();
+    assert!(found.principal.has_role("admin"));
+    // A token in the password's place is a login too, and is given back as it is.
+    let same = readers[0].ask(login("anything", given.token.expose())).await.unwrap();
+    assert_eq!((same.token, same.expires_at), (given.token.clone(), given.expires_at));
+    clock.advance(Duration::from_secs(3600));
+    let lapsed = readers[1].ask(token(given.token.expose())).await;
+    assert!(matches!(lapsed, Err(AskError::Refused(AuthError::Lapsed { .. }))), "{lapsed:?}");
+    let given = readers[0].ask(login("root", "correct horse")).await.unwrap();
+    readers[1].ask(token(given.token.expose())).await.unwrap();
+    readers[0].ask(Logout { token: given.token.clone() }).await.unwrap();
+    assert!(is_invalid(&readers[1].ask(token(given.token.expose())).await));
+}

@@ -1,0 +1,212 @@
+//! Decides what happens to the files of blobs: one owner at a time for each digest, and the order of system calls of
+//! [`durable`](super::durable).
+//!
+//! Publishes that wait together are moved together, with one sync for each directory.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Arbiter, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler};
+use tokio::sync::{mpsc, oneshot};
+
+use super::durable::{self, KnownDirs};
+use super::{BlobError, Layout, Publish, Remove, Reserve, Retract};
+use crate::ask::Handle;
+use crate::domain::Digest;
+use crate::fs::Fs;
+
+const LIMIT: usize = 20_000;
+/// Whoever waits for a digest waits for the sync of who has it.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// The right to decide about one digest, until it is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    digest: Digest,
+    /// None when nobody waits for it to end.
+    released: Option<mpsc::UnboundedSender<Digest>>,
+}
+
+impl Reservation {
+    /// Whose fate it is.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(released) = &self.released {
+            // A store that is gone has nothing to hand on.
+            let _gone = released.send(self.digest);
+        }
+    }
+}
+
+type PublishReply = oneshot::Sender<Result<Reservation, BlobError>>;
+
+/// Owns the files of all blobs.
+#[derive(Debug)]
+pub struct BlobStore {
+    fs: Arc<dyn Fs>,
+    layout: Layout,
+    known: KnownDirs,
+    /// Who waits for each digest that is reserved now.
+    reserved: HashMap<Digest, VecDeque<oneshot::Sender<Reservation>>>,
+    publishing: Vec<(Publish, PublishReply)>,
+    released: mpsc::UnboundedSender<Digest>,
+    releases: Option<mpsc::UnboundedReceiver<Digest>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct PublishAll;
+
+impl BlobStore {
+    /// Starts on an arbiter of its own; makes the store's directory when it is missing.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn start(fs: Arc<dyn Fs>, layout: Layout) -> io::Result<Handle<Self>> {
+        durable::create_dirs(fs.as_ref(), layout.root())?;
+        let (released, releases) = mpsc::unbounded_channel();
+        let addr = Self::start_in_arbiter(&Arbiter::new().handle(), move |_| Self {
+            fs,
+            layout,
+            known: KnownDirs::default(),
+            reserved: HashMap::new(),
+            publishing: Vec::new(),
+            released,
+            releases: Some(releases),
+        });
+        Ok(Handle::new("blob store", addr, LIMIT, DEADLINE))
+    }
+
+    fn reservation(&self, digest: Digest) -> Reservation {
+        Reservation { digest, released: Some(self.released.clone()) }
+    }
+
+    /// Hands a digest to the next who still waits.
+    fn release(&mut self, digest: Digest) {
+        while let Some(next) = self.reserved.get_mut(&digest).and_then(VecDeque::pop_front) {
+            match next.send(self.reservation(digest)) {
+                Ok(()) => return,
+                // The asker is gone; its reservation must not come back as a release of the one handed on.
+                Err(mut unheard) => unheard.released = None,
+            }
+        }
+        self.reserved.remove(&digest);
+    }
+
+    /// Moves all that wait, then syncs each directory once, then answers.
+    fn publish_all(&mut self) {
+        let batch = std::mem::take(&mut self.publishing);
+        let mut directories: HashMap<PathBuf, Result<(), io::Error>> = HashMap::new();
+        let mut moved = Vec::with_capacity(batch.len());
+        for (Publish { reservation, from }, reply) in batch {
+            let to = self.layout.path(&reservation.digest);
+            let result = durable::move_into_place(self.fs.as_ref(), &mut self.known, &from, &to);
+            moved.push((reservation, to.parent().map(PathBuf::from), result, reply));
+        }
+        let touched: HashSet<PathBuf> = moved
+            .iter()
+            .filter(|(.., result, _)| result.is_ok())
+            .filter_map(|(_, directory, ..)| directory.clone())
+            .collect();
+        for directory in touched {
+            let synced = durable::sync_names(self.fs.as_ref(), &directory);
+            directories.insert(directory, synced);
+        }
+        for (reservation, directory, result, reply) in moved {
+            let synced = match directory.and_then(|directory| directories.get(&directory)) {
+                Some(Err(error)) => Err(io::Error::new(error.kind(), error.to_string())),
+                _ => Ok(()),
+            };
+            let answer = result.and(synced).map(|()| reservation).map_err(BlobError::from);
+            // Whoever asked may be gone; the reservation is dropped with the answer.
+            let _unheard = reply.send(answer);
+        }
+    }
+}
+
+impl Actor for BlobStore {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(LIMIT);
+        if let Some(mut releases) = self.releases.take() {
+            context.add_stream(futures_util::stream::poll_fn(move |context| releases.poll_recv(context)));
+        }
+    }
+}
+
+impl StreamHandler<Digest> for BlobStore {
+    fn handle(&mut self, digest: Digest, _: &mut Self::Context) {
+        self.release(digest);
+    }
+}
+
+impl Handler<Reserve> for BlobStore {
+    type Result = ResponseFuture<Result<Reservation, BlobError>>;
+
+    fn handle(&mut self, Reserve { digest }: Reserve, _: &mut Self::Context) -> Self::Result {
+        let turn = match self.reserved.get_mut(&digest) {
+            Some(waiting) => {
+                let (give, turn) = oneshot::channel();
+                waiting.push_back(give);
+                turn
+            }
+            None => {
+                self.reserved.insert(digest, VecDeque::new());
+                let reservation = self.reservation(digest);
+                return Box::pin(std::future::ready(Ok(reservation)));
+            }
+        };
+        Box::pin(async move { turn.await.map_err(|_| io::Error::other("the blob store stopped").into()) })
+    }
+}
+
+impl Handler<Publish> for BlobStore {
+    type Result = ResponseFuture<Result<Reservation, BlobError>>;
+
+    fn handle(&mut self, publish: Publish, context: &mut Self::Context) -> Self::Result {
+        let (reply, answer) = oneshot::channel();
+        if self.publishing.is_empty() {
+            // Handled when the mailbox is empty, so all that waits there joins.
+            context.notify(PublishAll);
+        }
+        self.publishing.push((publish, reply));
+        Box::pin(async move {
+            answer.await.unwrap_or_else(|_| Err(io::Error::other("the blob store stopped").into()))
+        })
+    }
+}
+
+impl Handler<PublishAll> for BlobStore {
+    type Result = ();
+
+    fn handle(&mut self, _: PublishAll, _: &mut Self::Context) {
+        self.publish_all();
+    }
+}
+
+impl Handler<Retract> for BlobStore {
+    type Result = Result<Reservation, BlobError>;
+
+    fn handle(&mut self, Retract { reservation, to }: Retract, _: &mut Self::Context) -> Self::Result {
+        durable::retract(self.fs.as_ref(), &self.layout.path(&reservation.digest), &to)?;
+        Ok(reservation)
+    }
+}
+
+impl Handler<Remove> for BlobStore {
+    type Result = Result<Reservation, BlobError>;
+
+    fn handle(&mut self, Remove { reservation }: Remove, _: &mut Self::Context) -> Self::Result {
+        durable::remove(self.fs.as_ref(), &self.layout.path(&reservation.digest))?;
+        Ok(reservation)
+    }
+}

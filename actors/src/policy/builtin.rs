@@ -1,0 +1,36 @@
+//! The rules that are always there, with priority 0 and negative numbers.
+
+use super::rules::{Effect, Rule, RuleId};
+use crate::domain::{AccountType, Action};
+
+/// The role that may do everything.
+pub const ADMIN: &str = "admin";
+
+fn allow(id: i64) -> Rule {
+    Rule {
+        id: RuleId(id),
+        priority: 0,
+        effect: Effect::Allow,
+        roles: Vec::new(),
+        account_types: Vec::new(),
+        subject: String::new(),
+        actions: Vec::new(),
+        repositories: Vec::new(),
+        enabled: true,
+    }
+}
+
+/// −1: administrators may do everything. −2: people may pull, push, delete and catalog, where `human_access` says so.
+/// −3: whoever has a token may check the version.
+pub fn rules(human_access: bool) -> Vec<Rule> {
+    vec![
+        Rule { roles: vec![ADMIN.to_owned()], ..allow(-1) },
+        Rule {
+            account_types: vec![AccountType::Human],
+            actions: vec![Action::Pull, Action::Push, Action::Delete, Action::Catalog],
+            enabled: human_access,
+            ..allow(-2)
+        },
+        Rule { actions: vec![Action::VersionCheck], ..allow(-3) },
+    ]
+}

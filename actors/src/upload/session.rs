@@ -1,0 +1,496 @@
+//! One upload: the actor that owns its file, its running hash and the order of its requests.
+//!
+//! Its handlers block on the file and on hashing; sessions live on threads of their own where nothing else waits.
+//! It knows nothing of the client: one that goes away is a [`Writer`] that was dropped.
+
+mod finish;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message, Recipient,
+    ResponseFuture, StreamHandler, WrapFuture,
+};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::state::Progress;
+use super::writer::{Turn, Writer};
+use super::{UploadError, asked};
+use crate::ask::Handle;
+use crate::blob_store::{BlobReader, BlobStore};
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::db::queries::uploads::{AdvanceUpload, DeleteUpload};
+use crate::domain::{Digest, Hasher, RepositoryName, Timestamp};
+use crate::fs::{Fs, WriteFile};
+
+/// How long a second request waits for the first to end.
+const MOMENT: Duration = Duration::from_secs(1);
+/// A request that has received nothing for so long is taken over.
+const STALLED: Duration = Duration::from_secs(5);
+/// Requests that may wait for one session.
+const LIMIT: usize = 256;
+/// Finishing may hash the whole file again and wait for the disk.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// What all sessions share.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) directory: PathBuf,
+    pub(super) db: Db,
+    pub(super) blobs: Handle<BlobStore>,
+    pub(super) reader: Handle<BlobReader>,
+    pub(super) clock: Clock,
+    pub(super) min_free: u64,
+    pub(super) limit: Option<u64>,
+    pub(super) keep: Duration,
+}
+
+impl Shared {
+    /// Where the bytes of an upload are while it is under way.
+    pub(super) fn path(&self, id: Uuid) -> PathBuf {
+        self.directory.join(id.to_string())
+    }
+
+    /// Refuses what would leave less than `min_free`.
+    pub(super) fn has_room_for(&self, length: u64) -> Result<(), UploadError> {
+        let free = self.fs.free_space(&self.directory)?;
+        if free.saturating_sub(length) < self.min_free { Err(UploadError::NoSpace) } else { Ok(()) }
+    }
+}
+
+/// Sent upwards when a session has ended, so that its place is free.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Ended(pub(super) Uuid);
+
+/// Where a session begins.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// A row was made for it.
+    New,
+    /// It has a row that says how far it had come.
+    Row { acknowledged: u64 },
+    /// It has no row and ends with its first request.
+    Once,
+}
+
+/// One upload.
+pub struct Session {
+    id: Uuid,
+    repository: RepositoryName,
+    shared: Shared,
+    origin: Origin,
+    ended: Recipient<Ended>,
+    progress: Progress,
+    file: Option<Box<dyn WriteFile>>,
+    /// Whether the file's name lasts.
+    name_synced: bool,
+    /// The row or the file cannot be relied on any more.
+    broken: bool,
+    present: Option<Present>,
+    waiting: VecDeque<Waiting>,
+    turns: u64,
+    over: mpsc::UnboundedSender<u64>,
+    over_events: Option<mpsc::UnboundedReceiver<u64>>,
+}
+
+/// The request whose turn it is.
+#[derive(Debug)]
+struct Present {
+    turn: u64,
+    received_at: Timestamp,
+}
+
+/// A request that waits for its turn.
+struct Waiting {
+    request: BeginRequest,
+    reply: oneshot::Sender<Result<Writer, UploadError>>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("present", &self.present)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(super) fn new(
+        id: Uuid,
+        repository: RepositoryName,
+        origin: Origin,
+        hasher: Hasher,
+        shared: Shared,
+        ended: Recipient<Ended>,
+    ) -> Self {
+        let (over, over_events) = mpsc::unbounded_channel();
+        Self {
+            id,
+            repository,
+            progress: Progress::resumed(0, hasher, shared.limit),
+            shared,
+            origin,
+            ended,
+            file: None,
+            name_synced: false,
+            broken: false,
+            present: None,
+            waiting: VecDeque::new(),
+            turns: 0,
+            over,
+            over_events: Some(over_events),
+        }
+    }
+
+    /// A handle with the bounds of a session.
+    pub(super) fn handle(addr: actix::Addr<Self>) -> Handle<Self> {
+        Handle::new("upload", addr, LIMIT, DEADLINE)
+    }
+
+    fn has_row(&self) -> bool {
+        !matches!(self.origin, Origin::Once)
+    }
+
+    /// Hashes the acknowledged bytes again; until that is done no message is handled.
+    fn revive(&mut self, acknowledged: u64, context: &mut Context<Self>) {
+        let (shared, path, hasher) =
+            (self.shared.clone(), self.shared.path(self.id), Hasher::new(self.progress.algorithm()));
+        let hash = actix_rt::task::spawn_blocking(move || {
+            let mut file = shared.fs.open_to_write(&path)?;
+            file.truncate(acknowledged)?;
+            Ok::<_, std::io::Error>((file, hash_file(shared.fs.as_ref(), &path, acknowledged, hasher)?))
+        });
+        context.wait(hash.into_actor(self).map(move |result, session, _| match result {
+            Ok(Ok((file, hasher))) => {
+                session.file = Some(file);
+                session.name_synced = true;
+                session.progress = Progress::resumed(acknowledged, hasher, session.shared.limit);
+            }
+            Ok(Err(error)) => session.lost(&error),
+            Err(error) => session.lost(&error.into()),
+        }));
+    }
+
+    fn lost(&mut self, error: &std::io::Error) {
+        log::error!("upload {}: its file cannot be read back and the upload is lost: {error}", self.id);
+        self.broken = true;
+    }
+
+    /// Gives the turn, or says why not.
+    fn begin(&mut self, request: BeginRequest, context: &Context<Self>) -> Result<Writer, UploadError> {
+        if self.broken {
+            return Err(UploadError::Unknown);
+        }
+        self.progress.may_begin(request.at, request.length)?;
+        self.shared.has_room_for(request.length.unwrap_or(0))?;
+        self.turns += 1;
+        self.present = Some(Present { turn: self.turns, received_at: self.shared.clock.now() });
+        let turn = Turn { number: self.turns, over: self.over.clone() };
+        Ok(Writer::new(Self::handle(context.address()), turn, self.progress.acknowledged()))
+    }
+
+    fn stalled(&self) -> bool {
+        let now = self.shared.clock.now();
+        self.present.as_ref().is_some_and(|present| now.since(present.received_at) >= STALLED)
+    }
+
+    fn must_have_turn(&self, turn: u64) -> Result<(), UploadError> {
+        match &self.present {
+            _ if self.broken => Err(UploadError::Unknown),
+            Some(present) if present.turn == turn => Ok(()),
+            _ => Err(UploadError::TakenOver),
+        }
+    }
+
+    /// The request of the present turn did not succeed: the upload is as it was before.
+    fn roll_back(&mut self) {
+        self.present = None;
+        self.progress.roll_back();
+        let acknowledged = self.progress.acknowledged();
+        if let Some(Err(error)) = self.file.as_mut().map(|file| file.truncate(acknowledged)) {
+            self.lost(&error);
+        }
+    }
+
+    /// Gives the turn to the next who still waits.
+    fn next_turn(&mut self, context: &mut Context<Self>) {
+        while self.present.is_none()
+            && let Some(Waiting { request, reply }) = self.waiting.pop_front()
+        {
+            if !reply.is_closed() {
+                // When the asker has gone away meanwhile the writer comes back and the turn is over.
+                let _unheard = reply.send(self.begin(request, context));
+            }
+        }
+    }
+
+    fn write(&mut self, at: u64, pieces: &[Bytes]) -> Result<(), UploadError> {
+        self.progress.append(at, pieces)?;
+        self.open_file()?.append(pieces)?;
+        Ok(())
+    }
+
+    fn open_file(&mut self) -> Result<&mut Box<dyn WriteFile>, UploadError> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => Ok(none.insert(self.shared.fs.create(&self.shared.path(self.id))?)),
+        }
+    }
+
+    /// Makes all that came last, and the file's name with it.
+    fn sync(&mut self) -> Result<(), UploadError> {
+        self.open_file()?.sync()?;
+        if !self.name_synced {
+            self.shared.fs.sync_dir(&self.shared.directory)?;
+            self.name_synced = true;
+        }
+        Ok(())
+    }
+
+    /// Forgets the file and stops; the row is the caller's business.
+    fn end(&mut self, context: &mut Context<Self>) {
+        self.broken = true;
+        self.file = None;
+        if let Err(error) = self.shared.fs.remove(&self.shared.path(self.id)) {
+            log::warn!("upload {}: its file stays behind: {error}", self.id);
+        }
+        self.ended.do_send(Ended(self.id));
+        context.stop();
+    }
+}
+
+/// Hashes the first `length` bytes of a file.
+pub(super) fn hash_file(
+    fs: &dyn Fs,
+    path: &std::path::Path,
+    length: u64,
+    mut hasher: Hasher,
+) -> std::io::Result<Hasher> {
+    let file = fs.open_to_read(path)?;
+    let mut buffer = vec![0; 512 * 1024];
+    let mut at = 0;
+    while at < length {
+        let wanted = buffer.len().min(usize::try_from(length - at).unwrap_or(usize::MAX));
+        match file.read_at(&mut buffer[..wanted], at)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                hasher.update(&buffer[..read]);
+                at += read as u64;
+            }
+        }
+    }
+    Ok(hasher)
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(LIMIT);
+        if let Some(events) = self.over_events.take() {
+            context.add_stream(tokio_stream(events));
+        }
+        if let Origin::Row { acknowledged } = self.origin
+            && acknowledged > 0
+        {
+            self.revive(acknowledged, context);
+        }
+    }
+}
+
+/// The receiving end of a channel as a stream.
+fn tokio_stream<T>(mut events: mpsc::UnboundedReceiver<T>) -> impl futures_util::Stream<Item = T> {
+    futures_util::stream::poll_fn(move |context| events.poll_recv(context))
+}
+
+/// A turn is over: its writer was dropped. What it had not got acknowledged never happened.
+impl StreamHandler<u64> for Session {
+    fn handle(&mut self, turn: u64, context: &mut Self::Context) {
+        if self.present.as_ref().is_some_and(|present| present.turn == turn) {
+            self.roll_back();
+        }
+        match self.origin {
+            Origin::Once if !self.broken => self.end(context),
+            _ => self.next_turn(context),
+        }
+    }
+}
+
+/// Asks for a turn to write. Waits a moment for the one who has it, takes over from one that stalls.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<Writer, UploadError>")]
+pub struct BeginRequest {
+    /// Where the client says its bytes begin.
+    pub at: Option<u64>,
+    /// How many bytes it says will come.
+    pub length: Option<u64>,
+}
+
+impl Handler<BeginRequest> for Session {
+    type Result = ResponseFuture<Result<Writer, UploadError>>;
+
+    fn handle(&mut self, request: BeginRequest, context: &mut Self::Context) -> Self::Result {
+        if self.stalled() {
+            self.roll_back();
+        }
+        if self.present.is_none() {
+            let writer = self.begin(request, context);
+            return Box::pin(std::future::ready(writer));
+        }
+        let (reply, turn) = oneshot::channel();
+        self.waiting.push_back(Waiting { request, reply });
+        let busy = UploadError::Busy { acknowledged: self.progress.acknowledged() };
+        Box::pin(async move {
+            match tokio::time::timeout(MOMENT, turn).await {
+                Ok(Ok(writer)) => writer,
+                Ok(Err(_ended)) => Err(UploadError::Unknown),
+                Err(_elapsed) => Err(busy),
+            }
+        })
+    }
+}
+
+/// Adds bytes to the present request.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), UploadError>")]
+pub(super) struct Append {
+    pub(super) turn: u64,
+    pub(super) at: u64,
+    pub(super) pieces: Vec<Bytes>,
+}
+
+impl Handler<Append> for Session {
+    type Result = Result<(), UploadError>;
+
+    fn handle(&mut self, Append { turn, at, pieces }: Append, context: &mut Self::Context) -> Self::Result {
+        self.must_have_turn(turn)?;
+        if let Some(present) = &mut self.present {
+            present.received_at = self.shared.clock.now();
+        }
+        let written = self.write(at, &pieces);
+        if written.is_err() {
+            self.roll_back();
+            self.next_turn(context);
+        }
+        written
+    }
+}
+
+/// Ends the present request: what it brought lasts and counts.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<u64, UploadError>")]
+pub(super) struct Acknowledge {
+    pub(super) turn: u64,
+}
+
+impl Handler<Acknowledge> for Session {
+    type Result = AtomicResponse<Self, Result<u64, UploadError>>;
+
+    fn handle(&mut self, Acknowledge { turn }: Acknowledge, _: &mut Self::Context) -> Self::Result {
+        let (db, now) = (self.shared.db.clone(), self.shared.clock.now());
+        let advance = AdvanceUpload { id: self.id, bytes: self.progress.received(), now };
+        let synced = self.must_have_turn(turn).and_then(|()| self.sync());
+        let recorded = async move {
+            synced?;
+            db.write(advance).await.map_err(asked)
+        };
+        AtomicResponse::new(Box::pin(recorded.into_actor(self).map(move |recorded, session, context| {
+            let result = match recorded {
+                Ok(true) => {
+                    session.present = None;
+                    Ok(session.progress.acknowledge())
+                }
+                Ok(false) => {
+                    session.broken = true;
+                    Err(UploadError::Unknown)
+                }
+                Err(error) => {
+                    session.forget_turn(turn);
+                    Err(error)
+                }
+            };
+            session.next_turn(context);
+            result
+        })))
+    }
+}
+
+impl Session {
+    /// Rolls back, if it still is this turn.
+    fn forget_turn(&mut self, turn: u64) {
+        if self.present.as_ref().is_some_and(|present| present.turn == turn) {
+            self.roll_back();
+        }
+    }
+}
+
+/// What an upload says of itself.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Where the blob shall be.
+    pub repository: RepositoryName,
+    /// How many bytes are acknowledged.
+    pub acknowledged: u64,
+}
+
+/// Asks for the [`Status`].
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Status, UploadError>")]
+pub struct GetStatus;
+
+impl Handler<GetStatus> for Session {
+    type Result = Result<Status, UploadError>;
+
+    fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> Self::Result {
+        if self.broken {
+            return Err(UploadError::Unknown);
+        }
+        Ok(Status { repository: self.repository.clone(), acknowledged: self.progress.acknowledged() })
+    }
+}
+
+/// Ends the upload, unless something happened in it since `unless_active_since`. Says whether it ended.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<bool, UploadError>")]
+pub(super) struct End {
+    pub(super) unless_active_since: Option<Timestamp>,
+}
+
+impl Handler<End> for Session {
+    type Result = AtomicResponse<Self, Result<bool, UploadError>>;
+
+    fn handle(&mut self, End { unless_active_since }: End, _: &mut Self::Context) -> Self::Result {
+        let active = self.present.as_ref().map(|present| present.received_at) > unless_active_since;
+        let spare = unless_active_since.is_some() && active;
+        let (db, id) = (self.shared.db.clone(), self.id);
+        let forgotten = async move {
+            if spare {
+                return Ok(false);
+            }
+            db.write(DeleteUpload(id)).await.map_err(asked).map(|()| true)
+        };
+        AtomicResponse::new(Box::pin(forgotten.into_actor(self).map(|ended, session, context| {
+            if let Ok(true) = ended {
+                session.end(context);
+            }
+            ended
+        })))
+    }
+}
+
+/// Completes the upload.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<u64, UploadError>")]
+pub(super) struct Finish {
+    pub(super) turn: u64,
+    pub(super) digest: Digest,
+}

@@ -1,0 +1,72 @@
+//! The right to add to an upload, as the request that holds it sees it.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::session::{Acknowledge, Append, Finish, Session};
+use super::{UploadError, asked};
+use crate::ask::{AskError, Handle};
+use crate::domain::Digest;
+
+/// One request's turn at an upload. Dropped before its end, what it brought is rolled back, whatever made the request
+/// go away.
+#[derive(Debug)]
+pub struct Writer {
+    pub(super) session: Handle<Session>,
+    pub(super) turn: Turn,
+    at: u64,
+}
+
+/// Tells the session when the turn is over.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) number: u64,
+    pub(super) over: UnboundedSender<u64>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // A session that is gone needs not be told.
+        let _gone = self.over.send(self.number);
+    }
+}
+
+impl Writer {
+    pub(super) fn new(session: Handle<Session>, turn: Turn, at: u64) -> Self {
+        Self { session, turn, at }
+    }
+
+    /// How many bytes the upload has with what was appended so far.
+    pub fn offset(&self) -> u64 {
+        self.at
+    }
+
+    /// Sends bytes at once; the answer says that they are written, not that they last. Appends are taken in the order
+    /// of the calls, so the next may be sent before the answer to the last.
+    pub fn append(&mut self, pieces: Vec<Bytes>) -> impl Future<Output = Result<(), UploadError>> + use<> {
+        let at = self.at;
+        self.at += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let answer = self.session.ask(Append { turn: self.turn.number, at, pieces });
+        async move { answer.await.map_err(of_session) }
+    }
+
+    /// The request is complete: makes its bytes last and answers the new offset.
+    pub async fn acknowledge(self) -> Result<u64, UploadError> {
+        self.session.ask(Acknowledge { turn: self.turn.number }).await.map_err(of_session)
+    }
+
+    /// The upload is complete: verifies it, publishes the blob and answers its size in bytes.
+    pub async fn finish(self, digest: Digest) -> Result<u64, UploadError> {
+        self.session.ask(Finish { turn: self.turn.number, digest }).await.map_err(of_session)
+    }
+}
+
+/// A session may end alone, so one that is gone is an upload that ended.
+pub(super) fn of_session(error: AskError<UploadError>) -> UploadError {
+    match error {
+        AskError::Down(_) => UploadError::Unknown,
+        other => asked(other),
+    }
+}

@@ -1,0 +1,128 @@
+//! Blobs: reading and deleting.
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use mcr_actors::blob_store::{Check, Open};
+use mcr_actors::db::queries::blobs::{FindBlob, KeepBlob, UnlinkBlob, VisibleBlob};
+use mcr_actors::domain::{Action, Digest, RepositoryName};
+use serde_json::json;
+
+use super::{DOCKER_CONTENT_DIGEST, wrong_target};
+use crate::http::auth;
+use crate::http::body::{BlobBody, of_length};
+use crate::http::error::{ApiError, Code};
+use crate::http::path::Target;
+use crate::http::range::{Wanted, matches_etag, wanted};
+use crate::http::routes::Call;
+
+/// Content that is named by its digest never changes.
+const IMMUTABLE: &str = "private, max-age=31536000, immutable";
+
+fn blob_unknown(repository: &RepositoryName, digest: &Digest) -> ApiError {
+    let message = format!("{repository} has no blob {digest}");
+    ApiError::new(StatusCode::NOT_FOUND, Code::BlobUnknown, message)
+        .detail(json!({"digest": digest.to_string()}))
+}
+
+async fn find(call: &Call, repository: &RepositoryName, digest: Digest) -> Result<VisibleBlob, ApiError> {
+    let query = FindBlob { repository: repository.clone(), digest };
+    call.state.worker.db.read(query).await?.ok_or_else(|| blob_unknown(repository, &digest))
+}
+
+fn header_text(request: &HttpRequest, name: header::HeaderName) -> Option<&str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+fn describe(response: &mut HttpResponseBuilder, digest: &Digest, etag: &str) {
+    response
+        .content_type("application/octet-stream")
+        .insert_header((DOCKER_CONTENT_DIGEST, digest.to_string()))
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::CACHE_CONTROL, IMMUTABLE));
+}
+
+/// `HEAD /v2/<name>/blobs/<digest>`: a pusher that hears 200 may rely on the blob for at least `grace`.
+pub async fn head(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let Target::Blob(repository, digest) = call.target.clone() else { return Err(wrong_target()) };
+    let blob = find(call, &repository, digest).await?;
+    call.state.worker.blobs.ask(Check { digest, size: blob.size }).await?;
+    keep(call, &repository, digest, &blob).await?;
+    answer(call, &digest, blob.size, None)
+}
+
+/// Extends the blob's protection when less than `grace` of it is left, so that most requests write nothing.
+async fn keep(
+    call: &Call,
+    repository: &RepositoryName,
+    digest: Digest,
+    blob: &VisibleBlob,
+) -> Result<(), ApiError> {
+    let worker = &call.state.worker;
+    let now = worker.clock.now();
+    let Some(caller) = &call.caller else { return Ok(()) };
+    if blob.kept_until >= now.after(worker.grace.promised())
+        || !auth::may(&call.state, &caller.principal, Action::Push, Some(repository)).await?
+    {
+        return Ok(());
+    }
+    let kept_until = now.after(worker.grace.kept());
+    match worker.db.write(KeepBlob { repository: repository.clone(), digest, kept_until }).await? {
+        true => Ok(()),
+        false => Err(blob_unknown(repository, &digest)),
+    }
+}
+
+/// `GET /v2/<name>/blobs/<digest>`, whole or a range of it.
+pub async fn get(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let Target::Blob(repository, digest) = call.target.clone() else { return Err(wrong_target()) };
+    let blob = find(call, &repository, digest).await?;
+    let file = call.state.worker.blobs.ask(Open { digest, size: blob.size }).await?;
+    answer(call, &digest, blob.size, Some(file))
+}
+
+/// Answers with what the request's headers ask for; a HEAD has no file.
+fn answer(
+    call: &Call,
+    digest: &Digest,
+    size: u64,
+    file: Option<std::sync::Arc<dyn mcr_actors::fs::ReadFile>>,
+) -> Result<HttpResponse, ApiError> {
+    let etag = format!("\"{digest}\"");
+    if header_text(&call.request, header::IF_NONE_MATCH).is_some_and(|tags| matches_etag(tags, &etag)) {
+        let mut response = HttpResponse::NotModified();
+        response.insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, IMMUTABLE));
+        return Ok(response.finish());
+    }
+    let range = header_text(&call.request, header::RANGE).filter(|_| call.request.method() == Method::GET);
+    let current = header_text(&call.request, header::IF_RANGE).is_none_or(|tag| tag.trim() == etag);
+    let (status, start, length) = match wanted(range.filter(|_| current), size) {
+        Wanted::Whole => (StatusCode::OK, 0, size),
+        Wanted::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end - start + 1),
+        Wanted::Unsatisfiable => {
+            let message = format!("the range is outside of the blob's {size} bytes");
+            return Err(ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, Code::SizeInvalid, message)
+                .header(header::CONTENT_RANGE, format!("bytes */{size}")));
+        }
+    };
+    let mut response = HttpResponse::build(status);
+    describe(&mut response, digest, &etag);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {start}-{}/{size}", start + length - 1);
+        response.insert_header((header::CONTENT_RANGE, range));
+    }
+    Ok(match file {
+        Some(file) => response.body(BlobBody::new(file, start, length)),
+        None => response.body(of_length(length)),
+    })
+}
+
+/// `DELETE /v2/<name>/blobs/<digest>`: it is gone from this repository at once; its bytes go with the next sweep unless
+/// another repository shows it.
+pub async fn delete(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let Target::Blob(repository, digest) = call.target.clone() else { return Err(wrong_target()) };
+    match call.state.worker.db.write(UnlinkBlob { repository: repository.clone(), digest }).await? {
+        true => Ok(HttpResponse::Accepted().finish()),
+        false => Err(blob_unknown(&repository, &digest)),
+    }
+}

@@ -1,0 +1,177 @@
+//! Manifests: reading, publishing and deleting.
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use mcr_actors::db::queries::manifests::{
+    DeleteManifest, FindManifest, FindManifestHead, ManifestHead, PublishManifest,
+};
+use mcr_actors::db::queries::repositories::RepositoryExists;
+use mcr_actors::db::queries::tags::DeleteTag;
+use mcr_actors::domain::{Algorithm, Digest, Manifest, MediaType, Reference, RepositoryName, Tag};
+use serde_json::json;
+
+use super::{DOCKER_CONTENT_DIGEST, location, name_unknown, wrong_target};
+use crate::http::body::{collect, of_length};
+use crate::http::error::{ApiError, Code};
+use crate::http::path::Target;
+use crate::http::range::matches_etag;
+use crate::http::routes::Call;
+
+/// Most tags set by one push; what is more does not fit into a URL that proxies take either.
+const MAX_TAGS: usize = 100;
+
+fn manifest_unknown(repository: &RepositoryName, reference: &Reference) -> ApiError {
+    let message = format!("{repository} has no manifest {reference}");
+    ApiError::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, message)
+        .detail(json!({"reference": reference.to_string()}))
+}
+
+/// The repository is not there, or only the manifest is not.
+async fn unknown(call: &Call, repository: RepositoryName, reference: &Reference) -> ApiError {
+    match call.state.worker.db.read(RepositoryExists(repository.clone())).await {
+        Ok(true) => manifest_unknown(&repository, reference),
+        Ok(false) => name_unknown(&repository),
+        Err(error) => error.into(),
+    }
+}
+
+fn describe(call: &Call, head: &ManifestHead, by_tag: bool) -> Result<HttpResponseBuilder, HttpResponse> {
+    let etag = format!("\"{}\"", head.digest);
+    // A tag moves, a digest does not.
+    let cache = if by_tag { "private, no-cache" } else { "private, max-age=31536000, immutable" };
+    let asked = call.request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let unchanged = asked.is_some_and(|tags| matches_etag(tags, &etag));
+    let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::CACHE_CONTROL, cache))
+        .insert_header((DOCKER_CONTENT_DIGEST, head.digest.to_string()));
+    if unchanged {
+        return Err(response.finish());
+    }
+    response.content_type(head.media_type.as_str());
+    Ok(response)
+}
+
+/// `HEAD /v2/<name>/manifests/<reference>`.
+pub async fn head(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let Target::Manifest(repository, reference) = call.target.clone() else { return Err(wrong_target()) };
+    let query = FindManifestHead { repository: repository.clone(), reference: reference.clone() };
+    let Some(head) = call.state.worker.db.read(query).await? else {
+        return Err(unknown(call, repository, &reference).await);
+    };
+    Ok(match describe(call, &head, matches!(reference, Reference::Tag(_))) {
+        Ok(mut response) => response.body(of_length(head.size)),
+        Err(not_modified) => not_modified,
+    })
+}
+
+/// `GET /v2/<name>/manifests/<reference>`: the bytes that were pushed, with the type that was pushed, whatever `Accept`
+/// says: every client takes what is stored.
+pub async fn get(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let Target::Manifest(repository, reference) = call.target.clone() else { return Err(wrong_target()) };
+    let query = FindManifest { repository: repository.clone(), reference: reference.clone() };
+    let Some((head, body)) = call.state.worker.db.read(query).await? else {
+        return Err(unknown(call, repository, &reference).await);
+    };
+    Ok(match describe(call, &head, matches!(reference, Reference::Tag(_))) {
+        Ok(mut response) => response.body(body),
+        Err(not_modified) => not_modified,
+    })
+}
+
+fn media_type(call: &Call) -> Result<MediaType, ApiError> {
+    let header = call.request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    header.and_then(MediaType::parse).ok_or_else(|| {
+        let message = "a manifest is pushed with its media type as Content-Type";
+        ApiError::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, message)
+    })
+}
+
+/// The tags of the `tag` parameters, each once, for a push by digest.
+fn tag_parameters(call: &Call) -> Result<Vec<Tag>, ApiError> {
+    let mut tags: Vec<Tag> = Vec::new();
+    for tag in call.query.all("tag") {
+        let tag = tag.parse()?;
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    if tags.len() > MAX_TAGS {
+        let message = format!("one push sets at most {MAX_TAGS} tags");
+        return Err(ApiError::new(StatusCode::URI_TOO_LONG, Code::ManifestInvalid, message));
+    }
+    Ok(tags)
+}
+
+/// `PUT /v2/<name>/manifests/<reference>[?tag=…]`: 201 means that the manifest, its references, its referrer entry and its
+/// tags are visible and last.
+pub async fn put(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let Target::Manifest(repository, reference) = call.target.clone() else { return Err(wrong_target()) };
+    let options = call.state.options.clone();
+    let media_type = media_type(call)?;
+    let (algorithm, tags, named) = match &reference {
+        Reference::Tag(tag) => (Algorithm::Sha256, vec![tag.clone()], None),
+        Reference::Digest(digest) => (digest.algorithm(), tag_parameters(call)?, Some(*digest)),
+    };
+    let body = collect(&mut call.payload, options.max_manifest_size, options.read_timeout).await?;
+    let manifest = Manifest::parse(algorithm, media_type, body)?;
+    if let Some(claimed) = named {
+        mcr_actors::upload::state::verify(claimed, manifest.digest)?;
+    }
+    let (digest, subject) = (manifest.digest, manifest.subject.as_ref().map(|subject| subject.digest));
+    let now = call.state.worker.clock.now();
+    let allow_sparse = options.allow_sparse;
+    let publish =
+        PublishManifest { repository: repository.clone(), manifest, tags: tags.clone(), allow_sparse, now };
+    call.state.worker.db.write(publish).await?;
+    let tags = if named.is_some() { tags } else { Vec::new() };
+    let path = format!("/v2/{repository}/manifests/{reference}");
+    Ok(created(&location(&options, &path), &digest, subject.as_ref(), &tags))
+}
+
+fn created(location: &str, digest: &Digest, subject: Option<&Digest>, tags: &[Tag]) -> HttpResponse {
+    let mut response = HttpResponse::Created();
+    response
+        .insert_header((header::LOCATION, location))
+        .insert_header((DOCKER_CONTENT_DIGEST, digest.to_string()));
+    if let Some(subject) = subject {
+        response.insert_header(("oci-subject", subject.to_string()));
+    }
+    for tag in tags {
+        response.append_header(("oci-tag", tag.as_str()));
+    }
+    response.finish()
+}
+
+/// `DELETE /v2/<name>/manifests/<reference>`: by digest the manifest with its tags, by tag the tag alone where that is
+/// configured.
+pub async fn delete(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let Target::Manifest(repository, reference) = call.target.clone() else { return Err(wrong_target()) };
+    let worker = &call.state.worker;
+    let deleted = match &reference {
+        Reference::Digest(digest) => {
+            let kept_until = worker.clock.now().after(worker.grace.kept());
+            worker
+                .db
+                .write(DeleteManifest { repository: repository.clone(), digest: *digest, kept_until })
+                .await?
+        }
+        Reference::Tag(_) if !call.state.options.allow_tag_delete => {
+            let message =
+                "tags cannot be deleted here; delete the manifest by its digest, or set allow_tag_delete";
+            let methods =
+                [Method::GET, Method::HEAD, Method::PUT].map(|method| method.to_string()).join(", ");
+            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
+                .header(header::ALLOW, methods));
+        }
+        Reference::Tag(tag) => {
+            worker.db.write(DeleteTag { repository: repository.clone(), tag: tag.clone() }).await?
+        }
+    };
+    if deleted {
+        Ok(HttpResponse::Accepted().finish())
+    } else {
+        Err(unknown(call, repository, &reference).await)
+    }
+}

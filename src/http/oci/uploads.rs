@@ -1,0 +1,242 @@
+//! Uploads: how blobs come in.
+//! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs>
+
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use mcr_actors::ask::{AskError, Handle};
+use mcr_actors::blob_store::Check;
+use mcr_actors::db::queries::blobs::{FindBlob, MountBlob, RepositoriesWithBlob};
+use mcr_actors::domain::{Action, Algorithm, Digest, RepositoryName};
+use mcr_actors::upload::{
+    Begin, BeginOnce, BeginRequest, Cancel, Find, GetStatus, Owner, Session, UploadError, Writer,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{DOCKER_CONTENT_DIGEST, location, wrong_target};
+use crate::http::auth;
+use crate::http::body::receive;
+use crate::http::error::{ApiError, Code};
+use crate::http::path::Target;
+use crate::http::range::{Chunk, chunk};
+use crate::http::routes::Call;
+
+/// Most repositories tried as the source of a mount that names none.
+const MOUNT_SOURCES: usize = 100;
+
+/// `POST /v2/<name>/blobs/uploads/`: begins an upload, or does the whole of one, or mounts.
+pub async fn begin(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let Target::Uploads(repository) = call.target.clone() else { return Err(wrong_target()) };
+    if let Some(digest) = call.query.get("digest") {
+        let digest = digest.parse()?;
+        return upload_whole(call, repository, digest).await;
+    }
+    if let Some(digest) = call.query.get("mount") {
+        let digest = digest.parse()?;
+        if mount(call, &repository, digest).await? {
+            return Ok(created(call, &repository, &digest));
+        }
+    }
+    let algorithm = match call.query.get("digest-algorithm") {
+        Some(algorithm) => algorithm.parse()?,
+        None => Algorithm::Sha256,
+    };
+    let Some(caller) = &call.caller else { return Err(wrong_target()) };
+    let owner = Owner { principal: (*caller.principal).clone(), token_hash: caller.token_hash };
+    let (id, _session) =
+        call.state.worker.uploads.ask(Begin { repository: repository.clone(), algorithm, owner }).await?;
+    Ok(accepted(call, &repository, id, 0))
+}
+
+/// A blob in one request.
+async fn upload_whole(
+    call: &mut Call,
+    repository: RepositoryName,
+    digest: Digest,
+) -> Result<HttpResponse, ApiError> {
+    let begin = BeginOnce { repository: repository.clone(), algorithm: digest.algorithm() };
+    let session = call.state.worker.uploads.ask(begin).await?;
+    let writer = write_body(call, &session).await?;
+    writer.finish(digest).await?;
+    Ok(created(call, &repository, &digest))
+}
+
+/// Makes the blob visible here when it is visible where the caller may pull. Anything else is as if it were not there.
+async fn mount(call: &Call, repository: &RepositoryName, digest: Digest) -> Result<bool, ApiError> {
+    let Some(caller) = &call.caller else { return Ok(false) };
+    let worker = &call.state.worker;
+    let sources = match call.query.get("from") {
+        Some(from) => from.parse().ok().into_iter().collect(),
+        None => worker.db.read(RepositoriesWithBlob { digest, limit: MOUNT_SOURCES }).await?,
+    };
+    for from in sources {
+        if !auth::may(&call.state, &caller.principal, Action::Pull, Some(&from)).await? {
+            continue;
+        }
+        let Some(blob) = worker.db.read(FindBlob { repository: from.clone(), digest }).await? else {
+            continue;
+        };
+        if worker.blobs.ask(Check { digest, size: blob.size }).await.is_err() {
+            continue;
+        }
+        let now = worker.clock.now();
+        let (repository, kept_until) = (repository.clone(), now.after(worker.grace.kept()));
+        if worker.db.write(MountBlob { from, repository, digest, now, kept_until }).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn find(call: &Call) -> Result<(RepositoryName, Uuid, Handle<Session>), ApiError> {
+    let Target::Upload(repository, id) = call.target.clone() else { return Err(wrong_target()) };
+    let session = call.state.worker.uploads.ask(Find { id, repository: repository.clone() }).await?;
+    Ok((repository, id, session))
+}
+
+/// `PATCH`: adds bytes to an upload.
+pub async fn append(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let (repository, id, session) = find(call).await?;
+    let written = match write_body(call, &session).await {
+        Ok(writer) => writer.acknowledge().await.map_err(ApiError::from),
+        Err(error) => Err(error),
+    };
+    match written {
+        Ok(offset) => Ok(accepted(call, &repository, id, offset)),
+        Err(error) => Err(with_range(call, error, &repository, id, &session).await),
+    }
+}
+
+/// `PUT`: adds the last bytes, if there are any, and closes the upload.
+pub async fn finish(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let digest: Digest = match call.query.get("digest") {
+        Some(digest) => digest.parse()?,
+        None => {
+            let message = "an upload is closed with the digest of its content: ?digest=sha256:…";
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message));
+        }
+    };
+    let (repository, id, session) = find(call).await?;
+    let finished = match write_body(call, &session).await {
+        Ok(writer) => writer.finish(digest).await.map_err(ApiError::from),
+        Err(error) => Err(error),
+    };
+    match finished {
+        Ok(_size) => Ok(created(call, &repository, &digest)),
+        Err(error) => Err(with_range(call, error, &repository, id, &session).await),
+    }
+}
+
+/// `GET`: how far an upload has come.
+pub async fn status(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let (repository, id, session) = find(call).await?;
+    let status = session.ask(GetStatus).await.map_err(gone)?;
+    let mut response = accepted(call, &repository, id, status.acknowledged);
+    *response.head_mut() = {
+        let mut head = actix_web::dev::ResponseHead::new(StatusCode::NO_CONTENT);
+        head.headers = response.headers().clone();
+        head
+    };
+    Ok(response)
+}
+
+/// `DELETE`: ends an upload and forgets what came.
+pub async fn cancel(call: &mut Call) -> Result<HttpResponse, ApiError> {
+    let Target::Upload(repository, id) = call.target.clone() else { return Err(wrong_target()) };
+    call.state.worker.uploads.ask(Cancel { id, repository }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A session that is gone has ended.
+fn gone(error: AskError<UploadError>) -> ApiError {
+    match error {
+        AskError::Down(_) => UploadError::Unknown.into(),
+        other => other.into(),
+    }
+}
+
+/// Takes the turn and sends the body; what came is not acknowledged yet.
+async fn write_body(call: &mut Call, session: &Handle<Session>) -> Result<Writer, ApiError> {
+    let claimed = content_range(call)?;
+    let length = content_length(call)?;
+    if let (Some(Chunk { length: claimed, .. }), Some(length)) = (claimed, length)
+        && claimed != length
+    {
+        return Err(wrong_length(claimed, length));
+    }
+    let at = claimed.map(|chunk| chunk.start);
+    let mut writer = session.ask(BeginRequest { at, length }).await.map_err(gone)?;
+    let read_timeout = call.state.options.read_timeout;
+    let received = receive(&mut call.payload, &mut writer, read_timeout).await?;
+    match claimed {
+        Some(chunk) if chunk.length != received => Err(wrong_length(chunk.length, received)),
+        _ => Ok(writer),
+    }
+}
+
+fn content_range(call: &Call) -> Result<Option<Chunk>, ApiError> {
+    let Some(value) = call.request.headers().get(header::CONTENT_RANGE) else { return Ok(None) };
+    let parsed = value.to_str().ok().and_then(chunk);
+    parsed.map(Some).ok_or_else(|| {
+        let message = "Content-Range is written <first byte>-<last byte>";
+        ApiError::new(StatusCode::BAD_REQUEST, Code::BlobUploadInvalid, message)
+    })
+}
+
+fn content_length(call: &Call) -> Result<Option<u64>, ApiError> {
+    let Some(value) = call.request.headers().get(header::CONTENT_LENGTH) else { return Ok(None) };
+    let length = value.to_str().ok().and_then(|value| value.trim().parse().ok());
+    length.map(Some).ok_or_else(|| {
+        ApiError::new(StatusCode::BAD_REQUEST, Code::SizeInvalid, "Content-Length is not a number of bytes")
+    })
+}
+
+fn wrong_length(claimed: u64, found: u64) -> ApiError {
+    let message = format!("Content-Range says {claimed} bytes, the body has {found}");
+    ApiError::new(StatusCode::BAD_REQUEST, Code::SizeInvalid, message)
+        .detail(json!({"claimed": claimed, "found": found}))
+}
+
+fn upload_path(repository: &RepositoryName, id: Uuid) -> String {
+    format!("/v2/{repository}/blobs/uploads/{id}")
+}
+
+/// `0-<last byte>`, without `bytes=`; an upload without bytes says `0-0`, since clients want the header.
+fn range_of(acknowledged: u64) -> String {
+    format!("0-{}", acknowledged.saturating_sub(1))
+}
+
+fn accepted(call: &Call, repository: &RepositoryName, id: Uuid, acknowledged: u64) -> HttpResponse {
+    HttpResponse::Accepted()
+        .insert_header((header::LOCATION, location(&call.state.options, &upload_path(repository, id))))
+        .insert_header((header::RANGE, range_of(acknowledged)))
+        .insert_header(("docker-upload-uuid", id.to_string()))
+        .finish()
+}
+
+fn created(call: &Call, repository: &RepositoryName, digest: &Digest) -> HttpResponse {
+    let path = format!("/v2/{repository}/blobs/{digest}");
+    HttpResponse::Created()
+        .insert_header((header::LOCATION, location(&call.state.options, &path)))
+        .insert_header((DOCKER_CONTENT_DIGEST, digest.to_string()))
+        .finish()
+}
+
+/// A 416 tells where the upload really stands, so that the client can go on from there.
+async fn with_range(
+    call: &Call,
+    error: ApiError,
+    repository: &RepositoryName,
+    id: Uuid,
+    session: &Handle<Session>,
+) -> ApiError {
+    if error.status() != StatusCode::RANGE_NOT_SATISFIABLE {
+        return error;
+    }
+    match session.ask(GetStatus).await {
+        Ok(status) => error
+            .header(header::LOCATION, location(&call.state.options, &upload_path(repository, id)))
+            .header(header::RANGE, range_of(status.acknowledged)),
+        Err(_) => error,
+    }
+}

@@ -1,0 +1,223 @@
+//! Paths under `/v2`, read once into what they name.
+//!
+//! A repository's name has slashes, and its components may be called `blobs` or `manifests`, so a path is read from its
+//! end. Pure: it knows no request.
+
+use mcr_actors::domain::{Digest, DigestError, NameError, Reference, ReferenceError, RepositoryName};
+use percent_encoding::percent_decode_str;
+use uuid::Uuid;
+
+/// What a path under `/v2` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `/v2/`
+    Base,
+    /// `/v2/token`
+    Token,
+    /// `/v2/_catalog`
+    Catalog,
+    /// `/v2/<name>/tags/list`
+    Tags(RepositoryName),
+    /// `/v2/<name>/manifests/<reference>`
+    Manifest(RepositoryName, Reference),
+    /// `/v2/<name>/blobs/<digest>`
+    Blob(RepositoryName, Digest),
+    /// `/v2/<name>/blobs/uploads/`
+    Uploads(RepositoryName),
+    /// `/v2/<name>/blobs/uploads/<id>`
+    Upload(RepositoryName, Uuid),
+    /// `/v2/<name>/referrers/<digest>`
+    Referrers(RepositoryName, Digest),
+}
+
+/// Which kind of [`Target`], for the table of routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// `/v2/`
+    Base,
+    /// `/v2/token`
+    Token,
+    /// `/v2/_catalog`
+    Catalog,
+    /// `/v2/<name>/tags/list`
+    Tags,
+    /// `/v2/<name>/manifests/<reference>`
+    Manifest,
+    /// `/v2/<name>/blobs/<digest>`
+    Blob,
+    /// `/v2/<name>/blobs/uploads/`
+    Uploads,
+    /// `/v2/<name>/blobs/uploads/<id>`
+    Upload,
+    /// `/v2/<name>/referrers/<digest>`
+    Referrers,
+}
+
+impl Target {
+    /// Its kind.
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::Base => Shape::Base,
+            Self::Token => Shape::Token,
+            Self::Catalog => Shape::Catalog,
+            Self::Tags(_) => Shape::Tags,
+            Self::Manifest(..) => Shape::Manifest,
+            Self::Blob(..) => Shape::Blob,
+            Self::Uploads(_) => Shape::Uploads,
+            Self::Upload(..) => Shape::Upload,
+            Self::Referrers(..) => Shape::Referrers,
+        }
+    }
+
+    /// The repository it is about; none for what is global.
+    pub fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Base | Self::Token | Self::Catalog => None,
+            Self::Tags(name)
+            | Self::Manifest(name, _)
+            | Self::Blob(name, _)
+            | Self::Uploads(name)
+            | Self::Upload(name, _)
+            | Self::Referrers(name, _) => Some(name),
+        }
+    }
+}
+
+/// Why a path names nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// No such kind of thing.
+    #[error("there is nothing at this path")]
+    Nothing,
+    /// The repository's name is not valid.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Neither a tag nor a digest.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// No digest.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// No upload could have this id.
+    #[error("an upload's id is a UUID")]
+    Upload,
+}
+
+/// Reads the raw path of a request, percent-encoded as it came.
+pub fn parse(raw: &str) -> Result<Target, PathError> {
+    let rest = match raw.strip_prefix("/v2") {
+        Some("" | "/") => return Ok(Target::Base),
+        Some(rest) => rest.strip_prefix('/').ok_or(PathError::Nothing)?,
+        None => return Err(PathError::Nothing),
+    };
+    let segments = rest.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
+    let segments: Vec<&str> = segments.iter().map(|segment| segment.as_ref()).collect();
+    match segments.as_slice() {
+        ["token"] => Ok(Target::Token),
+        ["_catalog"] => Ok(Target::Catalog),
+        [name @ .., "tags", "list"] => Ok(Target::Tags(repository(name)?)),
+        [name @ .., "blobs", "uploads"] | [name @ .., "blobs", "uploads", ""] => {
+            Ok(Target::Uploads(repository(name)?))
+        }
+        [name @ .., "blobs", "uploads", id] => {
+            let name = repository(name)?;
+            Ok(Target::Upload(name, Uuid::try_parse(id).map_err(|_| PathError::Upload)?))
+        }
+        [name @ .., "manifests", reference] => Ok(Target::Manifest(repository(name)?, reference.parse()?)),
+        [name @ .., "blobs", digest] => Ok(Target::Blob(repository(name)?, digest.parse()?)),
+        [name @ .., "referrers", digest] => Ok(Target::Referrers(repository(name)?, digest.parse()?)),
+        _ => Err(PathError::Nothing),
+    }
+}
+
+/// One segment; an encoded slash does not make two of it.
+fn decode(segment: &str) -> Result<std::borrow::Cow<'_, str>, PathError> {
+    let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| PathError::Nothing)?;
+    if decoded.contains('/') { Err(PathError::Nothing) } else { Ok(decoded) }
+}
+
+fn repository(segments: &[&str]) -> Result<RepositoryName, PathError> {
+    if segments.is_empty() { Err(PathError::Nothing) } else { Ok(segments.join("/").parse()?) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn every_shape_is_read() {
+        let cases = [
+            ("/v2", Shape::Base),
+            ("/v2/", Shape::Base),
+            ("/v2/token", Shape::Token),
+            ("/v2/_catalog", Shape::Catalog),
+            ("/v2/a/tags/list", Shape::Tags),
+            ("/v2/a/b/manifests/v1", Shape::Manifest),
+            (&format!("/v2/a/manifests/{DIGEST}"), Shape::Manifest),
+            (&format!("/v2/a/blobs/{DIGEST}"), Shape::Blob),
+            (&format!("/v2/a/blobs/{}", DIGEST.replace(':', "%3A")), Shape::Blob),
+            ("/v2/a/blobs/uploads", Shape::Uploads),
+            ("/v2/a/blobs/uploads/", Shape::Uploads),
+            ("/v2/a/blobs/uploads/00000000-0000-0000-0000-000000000000", Shape::Upload),
+            (&format!("/v2/a/referrers/{DIGEST}"), Shape::Referrers),
+        ];
+        for (path, shape) in cases {
+            assert_eq!(parse(path).map(|target| target.shape()), Ok(shape), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_component_may_be_called_like_a_kind() {
+        let cases = [
+            ("/v2/a/manifests/b/manifests/c", "a/manifests/b"),
+            ("/v2/blobs/blobs/uploads/", "blobs"),
+            (&format!("/v2/x/blobs/uploads/blobs/{DIGEST}"), "x/blobs/uploads"),
+            ("/v2/tags/list/tags/list", "tags/list"),
+        ];
+        for (path, name) in cases {
+            let target = parse(path).unwrap();
+            assert_eq!(target.repository().map(RepositoryName::as_str), Some(name), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_names_nothing_is_refused() {
+        for path in [
+            "/",
+            "/v1/",
+            "/v20",
+            "/v2/a",
+            "/v2/a/b/c",
+            "/v2//",
+            "/v2/tags/list",
+            "/v2/a%2Fb/tags/list",
+            "/v2/%ff",
+        ] {
+            assert_eq!(parse(path), Err(PathError::Nothing), "{path}");
+        }
+        for path in [
+            "/v2/../tags/list",
+            "/v2/A/tags/list",
+            "/v2/a//b/tags/list",
+            "/v2/%00/tags/list",
+            "/v2/a%20b/tags/list",
+        ] {
+            assert!(matches!(parse(path), Err(PathError::Name(_))), "{path}");
+        }
+        assert!(matches!(parse("/v2/a/manifests/"), Err(PathError::Reference(_))));
+        assert!(matches!(parse("/v2/a/manifests/sha256:bad"), Err(PathError::Reference(_))));
+        assert!(matches!(parse("/v2/a/blobs/sha256:bad"), Err(PathError::Digest(_))));
+        assert_eq!(parse("/v2/a/blobs/uploads/1"), Err(PathError::Upload));
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_read_or_refused(path in "/v2/[a-z0-9%/:_.A-F-]{0,80}|\\PC{0,80}") {
+            let _ = parse(&path);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Query strings and forms: pairs in the order they came, repeated keys kept, unknown keys ignored. Pure.
+
+use super::error::{ApiError, Code};
+use actix_web::http::StatusCode;
+
+/// The longest list that is answered at once, in entries.
+pub const MAX_PAGE: usize = 10_000;
+
+/// Decoded `key=value` pairs.
+#[derive(Debug, Clone, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads `application/x-www-form-urlencoded`; any text has a meaning.
+    pub fn parse(encoded: &[u8]) -> Self {
+        Self(form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    /// The first value of `key`, if it is there and not empty.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.all(key).next().filter(|value| !value.is_empty())
+    }
+
+    /// Every value of `key`, in order.
+    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// `n`: how many entries a page shall have; the most there can be when it is absent or larger.
+    ///
+    /// # Errors
+    /// When it is no number.
+    pub fn page_size(&self) -> Result<usize, ApiError> {
+        let Some(n) = self.get("n") else { return Ok(MAX_PAGE) };
+        if n.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(n.parse().map_or(MAX_PAGE, |n: usize| n.min(MAX_PAGE)));
+        }
+        let message = "n is the number of entries wanted, such as n=100";
+        Err(ApiError::new(StatusCode::BAD_REQUEST, Code::PaginationNumberInvalid, message)
+            .detail(serde_json::json!({"n": n.chars().take(32).collect::<String>()})))
+    }
+
+    /// `last`: where the page begins; empty for the first page.
+    pub fn last(&self) -> String {
+        self.get("last").unwrap_or_default().to_owned()
+    }
+}
+
+/// Writes a query string from pairs.
+pub fn encode(pairs: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_keys_are_kept_in_order() {
+        let query = Query::parse(b"tag=b&tag=a&digest=sha256%3Aab&from=t%2Fx&empty=");
+        assert_eq!(query.all("tag").collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!((query.get("digest"), query.get("from")), (Some("sha256:ab"), Some("t/x")));
+        assert_eq!((query.get("empty"), query.get("none")), (None, None));
+    }
+
+    #[test]
+    fn page_sizes() {
+        let size =
+            |query: &str| Query::parse(query.as_bytes()).page_size().map_err(|error| error.status().as_u16());
+        assert_eq!((size(""), size("n=0"), size("n=7")), (Ok(MAX_PAGE), Ok(0), Ok(7)));
+        assert_eq!(size("n=99999999999999999999999"), Ok(MAX_PAGE));
+        assert_eq!((size("n=-1"), size("n=x"), size("n=1e3")), (Err(400), Err(400), Err(400)));
+    }
+}

@@ -1,0 +1,35 @@
+//! What a worker's handlers can reach: handles to actors, and the settings that shape answers.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use mcr_actors::registry::Worker;
+
+/// The settings that shape answers.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// Whether the listener speaks TLS.
+    pub tls: bool,
+    /// The URL that clients reach the registry by, without a slash at its end.
+    pub public_url: Option<String>,
+    /// Whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The longest wait between two reads of a body.
+    pub read_timeout: Duration,
+    /// Whether tags can be deleted.
+    pub allow_tag_delete: bool,
+    /// Whether a manifest may refer to what is not there.
+    pub allow_sparse: bool,
+    /// The most bytes of a manifest.
+    pub max_manifest_size: u64,
+}
+
+/// One worker's reach.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The actors.
+    pub worker: Worker,
+    /// The settings.
+    pub options: Rc<HttpOptions>,
+}
