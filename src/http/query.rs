@@ -18,7 +18,8 @@ impl Query {
 
     /// The first value of `key`, if it is there and not empty.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.all(key).next().filter(|value| !value.is_empty())
+        let (_, value) = self.0.iter().find(|(name, _)| name == key)?;
+        Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// Every value of `key`, in order.

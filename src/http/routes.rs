@@ -20,7 +20,6 @@ use super::query::Query;
 use super::state::State;
 
 /// A request that may be handled: its parts are parsed and its caller is allowed.
-#[derive(Debug)]
 pub struct Call {
     /// The request.
     pub request: HttpRequest,

@@ -4,8 +4,6 @@
 //! Every call blocks. They are made on threads that exist for that, never on a worker, but for the reads that say
 //! otherwise.
 
-#[cfg(feature = "testing")]
-//pub mod fake;
 pub mod real;
 
 use std::io;
