@@ -91,6 +91,9 @@ impl Config {
     }
 
     fn from_sources(sources: Sources) -> Result<Self, ConfigError> {
+        if sources.broken {
+            return Err(ConfigError { problems: sources.problems });
+        }
         let mut reader = Reader::new(sources);
         let config = Self::read(&mut reader);
         let problems = reader.finish();

@@ -48,6 +48,8 @@ pub(super) struct Given {
 pub(super) struct Sources {
     pub(super) given: BTreeMap<(String, String), Given>,
     pub(super) problems: Vec<Problem>,
+    /// Whether a file could not be understood, so that what seems to be missing may be in it.
+    pub(super) broken: bool,
 }
 
 impl Sources {
@@ -72,6 +74,7 @@ impl Sources {
         for error in errors {
             let origin = at(error.span().map_or(0, |span| span.start));
             self.problems.push(Problem::new(Some(origin), format!("not TOML: {}", error.message())));
+            self.broken = true;
         }
         for (name, content) in document.get_ref() {
             let origin = at(name.span().start);
@@ -98,6 +101,7 @@ impl Sources {
     fn unreadable(&mut self, path: &Path, why: &str) {
         let message = format!("{}: the configuration cannot be read: {why}", path.display());
         self.problems.push(Problem::new(None, message));
+        self.broken = true;
     }
 
     /// Adds what variables `MCR_<SECTION>_<KEY>` say; an empty one says nothing.

@@ -92,7 +92,10 @@ fn a_wrong_kind_is_told_what_is_accepted() {
         ("workers = -1", "not the integer -1"),
         ("trusted_proxies = [\"here\"]", r#"not ["here"]"#),
         ("public_url = \"https://x/path\"", "a URL without a path"),
-        ("[storage]\nmin_free = 5", r#"accepts a size such as "64KiB", "4MiB" or "1GiB", not the integer 5"#),
+        (
+            "[registry]\nmax_blob_size = 5",
+            r#"accepts a size such as "64KiB", "4MiB" or "1GiB", not the integer 5"#,
+        ),
         ("[registry]\nmax_manifest_size = \"1GiB\"", "from 1KiB to 64MiB, not 1GiB"),
         ("[log]\nlevel = \"loud\"", r#""debug" or "trace", not "loud""#),
         ("[log]\nformat = \"xml\"", r#"accepts "text" or "json", not "xml""#),
@@ -129,6 +132,7 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file() {
 fn what_is_not_toml_is_told_with_its_line() {
     let complaint = Place::new().complaint("\nworkers = = 3\n");
     assert!(complaint.contains("mcr.toml:8: not TOML: "), "{complaint}");
+    assert!(!complaint.contains("is required"), "{complaint}");
     let missing = Config::load(Path::new("/nowhere/mcr.toml"), []).unwrap_err().to_string();
     assert!(missing.contains("/nowhere/mcr.toml: the configuration cannot be read: "), "{missing}");
 }
