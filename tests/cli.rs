@@ -1,5 +1,7 @@
 //! The program as its users meet it: verbs, exit codes, signals, and what is where afterwards.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
