@@ -1,11 +1,10 @@
 //! Starts the actors in the order in which they rest on each other, and hands out their handles.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Actor;
-use actix::Arbiter;
+use actix::{Actor, Arbiter, ArbiterHandle};
 
 use crate::ask::{AskError, Handle};
 use crate::auth_cache::local::{self, EnsureError, Ensured, LocalProvider};
@@ -14,9 +13,15 @@ use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
 use crate::db::{Db, OpenError};
 use crate::fs::Fs;
+use crate::fs::real::RealFs;
 use crate::gc::{Clean, Gc};
 use crate::policy::{Policy, PolicyReader, Reload};
-use crate::upload::{Foundations, UploadError, UploadSettings, Uploads};
+use crate::upload::{Foundations, UploadSettings, Uploads, be_polite};
+
+/// How long stopping may take.
+const STOP: Duration = Duration::from_secs(10);
+/// How often the owners are looked at.
+const WATCH: Duration = Duration::from_millis(500);
 
 /// How long a blob is kept without a reference.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +89,21 @@ fn actor(error: impl std::fmt::Display) -> StartError {
     StartError::Actor(error.to_string())
 }
 
+/// The threads that actors live on; each owner has its own.
+#[derive(Default)]
+struct Threads {
+    arbiters: Vec<Arbiter>,
+}
+
+impl Threads {
+    fn start(&mut self) -> ArbiterHandle {
+        let arbiter = Arbiter::new();
+        let handle = arbiter.handle();
+        self.arbiters.push(arbiter);
+        handle
+    }
+}
+
 /// The actors. Clones are the same actors.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -97,6 +117,7 @@ pub struct Registry {
     gc: Handle<Gc>,
     clock: Clock,
     grace: Grace,
+    threads: Vec<ArbiterHandle>,
 }
 
 /// What one worker asks; the readers live on its own thread.
@@ -124,35 +145,48 @@ impl Registry {
     /// # Errors
     /// When a file or directory cannot be used; nothing serves then.
     pub async fn start(settings: Settings, fs: Arc<dyn Fs>, clock: Clock) -> Result<Self, StartError> {
-        for path in [&settings.layers, &settings.uploads] {
-            durable::create_dirs(fs.as_ref(), path)
-                .map_err(|source| StartError::Directory { path: path.clone(), source })?;
-        }
-        if let Some(parent) = settings.database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            // The database is never on a pretended disk.
-            durable::create_dirs(&crate::fs::real::RealFs, parent)
-                .map_err(|source| StartError::Directory { path: parent.to_owned(), source })?;
-        }
-        let db = Db::start(&settings.database)?;
+        prepare_directories(&settings, fs.as_ref())?;
+        let mut threads = Threads::default();
+        let db = Db::start(&settings.database, &threads.start())?;
         let layout = Layout::new(&settings.layers);
-        let blobs = BlobStore::start(Arc::clone(&fs), layout.clone())
+        let blobs = BlobStore::start(Arc::clone(&fs), layout.clone(), &threads.start())
             .map_err(|source| StartError::Directory { path: settings.layers.clone(), source })?;
-        let grace = Grace(settings.grace);
-        let uploads = start_uploads(&settings, &fs, &layout, &db, &blobs, &clock).await.map_err(actor)?;
-        let policy = Policy::start(db.clone(), settings.builtin_human_access).await.map_err(actor)?;
-        let provider = Arc::new(LocalProvider::new(db.clone(), clock.clone(), &settings.auth));
-        let auth = AuthCache::start(settings.auth.clone(), provider, db.clone(), clock.clone())
+        let reader = BlobReader::new(Arc::clone(&fs), layout.clone());
+        let reader = BlobReader::start_in_arbiter(&threads.start(), |_| reader);
+        let foundations = Foundations {
+            fs: Arc::clone(&fs),
+            db: db.clone(),
+            blobs: blobs.clone(),
+            reader: BlobReader::handle(reader),
+            clock: clock.clone(),
+        };
+        let sessions = upload_settings(&settings, &mut threads);
+        let uploads = Uploads::start(foundations, sessions, &threads.start()).await.map_err(actor)?;
+        let policy = Policy::start(db.clone(), settings.builtin_human_access, &threads.start())
             .await
             .map_err(actor)?;
-        let gc = Gc {
-            uploads: uploads.clone(),
-            auth: auth.clone(),
-            clock: clock.clone(),
-            upload_expiry: settings.upload_expiry,
-        };
-        let gc = gc.start_alone();
+        let provider = Arc::new(LocalProvider::new(db.clone(), clock.clone(), &settings.auth));
+        let auth = AuthCache::start(settings.auth, provider, db.clone(), clock.clone(), &threads.start())
+            .await
+            .map_err(actor)?;
+        let upload_expiry = settings.upload_expiry;
+        let gc = Gc { uploads: uploads.clone(), auth: auth.clone(), clock: clock.clone(), upload_expiry };
+        let gc = gc.start_on(&threads.start());
         gc.ask(Clean).await.map_err(actor)?;
-        Ok(Self { fs, layout, db, blobs, uploads, policy, auth, gc, clock, grace })
+        let threads = threads.arbiters.iter().map(Arbiter::handle).collect();
+        let grace = Grace(settings.grace);
+        Ok(Self { fs, layout, db, blobs, uploads, policy, auth, gc, clock, grace, threads })
+    }
+
+    /// Stops every actor, and waits until they have. What was not answered by then was not promised.
+    pub async fn stop(self) {
+        for thread in &self.threads {
+            thread.stop();
+        }
+        let deadline = tokio::time::Instant::now() + STOP;
+        while self.any_alive() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Starts a worker's readers on the present thread.
@@ -188,8 +222,7 @@ impl Registry {
         self.policy.ask(Reload).await
     }
 
-    /// The name of an actor that has died, if one has: the process must end then, since state comes from disk.
-    pub fn dead(&self) -> Option<&'static str> {
+    fn owners(&self) -> [(&'static str, bool); 6] {
         [
             ("db writer", self.db.is_alive()),
             (self.blobs.name(), self.blobs.is_alive()),
@@ -198,35 +231,52 @@ impl Registry {
             (self.auth.name(), self.auth.is_alive()),
             (self.gc.name(), self.gc.is_alive()),
         ]
-        .into_iter()
-        .find_map(|(name, alive)| (!alive).then_some(name))
+    }
+
+    fn any_alive(&self) -> bool {
+        self.owners().into_iter().any(|(_, alive)| alive)
+    }
+
+    /// The name of an actor that has died, if one has: the process must end then, since state comes from disk.
+    pub fn dead(&self) -> Option<&'static str> {
+        self.owners().into_iter().find_map(|(name, alive)| (!alive).then_some(name))
+    }
+
+    /// Waits until an actor dies, and names it.
+    pub async fn died(&self) -> &'static str {
+        loop {
+            if let Some(name) = self.dead() {
+                return name;
+            }
+            tokio::time::sleep(WATCH).await;
+        }
     }
 }
 
-async fn start_uploads(
-    settings: &Settings,
-    fs: &Arc<dyn Fs>,
-    layout: &Layout,
-    db: &Db,
-    blobs: &Handle<BlobStore>,
-    clock: &Clock,
-) -> Result<Handle<Uploads>, UploadError> {
-    let reader = BlobReader::new(Arc::clone(fs), layout.clone());
-    let reader = BlobReader::start_in_arbiter(&Arbiter::new().handle(), |_| reader);
-    let foundations = Foundations {
-        fs: Arc::clone(fs),
-        db: db.clone(),
-        blobs: blobs.clone(),
-        reader: BlobReader::handle(reader),
-        clock: clock.clone(),
+fn prepare_directories(settings: &Settings, fs: &dyn Fs) -> Result<(), StartError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StartError::Directory { path, source }
     };
-    let settings = UploadSettings {
+    for path in [&settings.layers, &settings.uploads] {
+        durable::create_dirs(fs, path).map_err(failed(path))?;
+    }
+    match settings.database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        // The database is always on the machine's own disk.
+        Some(parent) => durable::create_dirs(&RealFs, parent).map_err(failed(parent)),
+        None => Ok(()),
+    }
+}
+
+fn upload_settings(settings: &Settings, threads: &mut Threads) -> UploadSettings {
+    let sessions: Vec<ArbiterHandle> = (0..settings.upload_threads.max(1)).map(|_| threads.start()).collect();
+    sessions.iter().for_each(be_polite);
+    UploadSettings {
         directory: settings.uploads.clone(),
         min_free: settings.min_free,
         max_blob_size: settings.max_blob_size,
         max_uploads: settings.max_uploads,
         keep: Grace(settings.grace).kept(),
-        threads: settings.upload_threads,
-    };
-    Uploads::start(foundations, settings).await
+        threads: sessions,
+    }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, Arbiter, AsyncContext, AtomicResponse, Context, Handler, Message, MessageResult,
-    Recipient, ResponseActFuture, ResponseFuture, WrapFuture,
+    Actor, ActorFutureExt, ArbiterHandle, AsyncContext, AtomicResponse, Context, Handler, Message,
+    MessageResult, Recipient, ResponseActFuture, ResponseFuture, WrapFuture,
 };
 use tokio::sync::oneshot;
 
@@ -102,7 +102,7 @@ fn unavailable(error: &ProviderError) -> AuthError {
 }
 
 impl AuthCache {
-    /// Starts on an arbiter of its own.
+    /// Starts on `thread`.
     ///
     /// # Errors
     /// When the database fails or there is no randomness.
@@ -111,6 +111,7 @@ impl AuthCache {
         provider: Arc<dyn Provider>,
         db: Db,
         clock: Clock,
+        thread: &ArbiterHandle,
     ) -> Result<Handle<Self>, AskError<DbError>> {
         let random = || {
             let mut random = [0; 32];
@@ -119,7 +120,7 @@ impl AuthCache {
         };
         let anonymous_key = db.write(EnsureSecret { name: "anonymous_tokens", fresh: random()? }).await?;
         let introduction = Introduction { clock, basic_key: Arc::new(random()?) };
-        let addr = Self::start_in_arbiter(&Arbiter::new().handle(), move |_| Self {
+        let addr = Self::start_in_arbiter(thread, move |_| Self {
             settings,
             provider,
             anonymous_key,

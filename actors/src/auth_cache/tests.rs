@@ -78,7 +78,7 @@ fn settings(anonymous: bool) -> AuthSettings {
 
 async fn world(anonymous: bool) -> World {
     let directory = tempfile::tempdir().unwrap();
-    let db = Db::start(&directory.path().join("mcr.db")).unwrap();
+    let db = Db::start(&directory.path().join("mcr.db"), &actix::Arbiter::current()).unwrap();
     let (clock, provider) = (Clock::test(NOW), Arc::new(Counting::default()));
     let readers = readers(settings(anonymous), provider.clone(), &db, &clock).await;
     World { _directory: directory, clock, db, provider, readers }
@@ -90,7 +90,9 @@ async fn readers(
     db: &Db,
     clock: &Clock,
 ) -> [Handle<AuthReader>; 2] {
-    let owner = AuthCache::start(settings, provider, db.clone(), clock.clone()).await.unwrap();
+    let owner = AuthCache::start(settings, provider, db.clone(), clock.clone(), &actix::Arbiter::current())
+        .await
+        .unwrap();
     [AuthReader::start(&owner).await.unwrap(), AuthReader::start(&owner).await.unwrap()]
 }
 

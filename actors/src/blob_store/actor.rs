@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Arbiter, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler};
+use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler};
 use tokio::sync::{mpsc, oneshot};
 
 use super::durable::{self, KnownDirs};
@@ -66,14 +66,14 @@ pub struct BlobStore {
 struct PublishAll;
 
 impl BlobStore {
-    /// Starts on an arbiter of its own; makes the store's directory when it is missing.
+    /// Starts on `thread`, where nothing else lives, since it waits for the disk; makes the store's directory when it is missing.
     ///
     /// # Errors
     /// When the directory cannot be made.
-    pub fn start(fs: Arc<dyn Fs>, layout: Layout) -> io::Result<Handle<Self>> {
+    pub fn start(fs: Arc<dyn Fs>, layout: Layout, thread: &ArbiterHandle) -> io::Result<Handle<Self>> {
         durable::create_dirs(fs.as_ref(), layout.root())?;
         let (released, releases) = mpsc::unbounded_channel();
-        let addr = Self::start_in_arbiter(&Arbiter::new().handle(), move |_| Self {
+        let addr = Self::start_in_arbiter(thread, move |_| Self {
             fs,
             layout,
             known: KnownDirs::default(),

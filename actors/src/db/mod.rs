@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actix::{Actor, Arbiter, Message};
+use actix::{Actor, ArbiterHandle, Message};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode};
 
@@ -135,12 +135,12 @@ pub struct Db {
 }
 
 impl Db {
-    /// Opens (or makes) the database at `path`, migrates it, and starts the writer on a thread of its own and a
-    /// reader on the present one.
+    /// Opens (or makes) the database at `path`, migrates it, and starts the writer on `thread` and a reader
+    /// on the present one.
     ///
     /// # Errors
     /// When the file cannot be opened, is no database, or is newer than this program.
-    pub fn start(path: &Path) -> Result<Self, OpenError> {
+    pub fn start(path: &Path, thread: &ArbiterHandle) -> Result<Self, OpenError> {
         let mut connection = open(path)?;
         migrate::migrate(&mut connection)?;
         let pool = r2d2::Pool::builder()
@@ -148,7 +148,7 @@ impl Db {
             .min_idle(Some(0))
             .test_on_check_out(false)
             .build_unchecked(SqliteConnectionManager::file(path).with_init(prepare_reader));
-        let addr = Writer::start_in_arbiter(&Arbiter::new().handle(), |_| Writer::new(connection));
+        let addr = Writer::start_in_arbiter(thread, |_| Writer::new(connection));
         let writer = Handle::new("db writer", addr, LIMIT, DEADLINE);
         let reader = start_reader(&pool)?;
         Ok(Self { pool, reader, writer })

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use actix::{Actor, Arbiter, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 
 use crate::ask::{AskError, Handle};
 use crate::auth_cache::{AuthCache, Purge};
@@ -28,9 +28,9 @@ pub struct Gc {
 }
 
 impl Gc {
-    /// Starts on an arbiter of its own, with a timer.
-    pub fn start_alone(self) -> Handle<Self> {
-        let addr = Self::start_in_arbiter(&Arbiter::new().handle(), |_| self);
+    /// Starts on `thread`, with a timer.
+    pub fn start_on(self, thread: &ArbiterHandle) -> Handle<Self> {
+        let addr = Self::start_in_arbiter(thread, |_| self);
         Handle::new("gc", addr, 16, Duration::from_secs(600))
     }
 

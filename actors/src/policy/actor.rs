@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, Arbiter, AtomicResponse, Context, Handler, Message, MessageResult, Recipient,
-    WrapFuture,
+    Actor, ActorFutureExt, ArbiterHandle, AtomicResponse, Context, Handler, Message, MessageResult,
+    Recipient, WrapFuture,
 };
 
 use super::builtin;
@@ -54,13 +54,17 @@ async fn load(db: Db, builtin_human_access: bool) -> Result<Arc<RuleSet>, Policy
 }
 
 impl Policy {
-    /// Starts on an arbiter of its own with the stored rules.
+    /// Starts on `thread` with the stored rules.
     ///
     /// # Errors
     /// When the database fails or a stored rule is not valid: without its rules nothing may be served.
-    pub async fn start(db: Db, builtin_human_access: bool) -> Result<Handle<Self>, PolicyError> {
+    pub async fn start(
+        db: Db,
+        builtin_human_access: bool,
+        thread: &ArbiterHandle,
+    ) -> Result<Handle<Self>, PolicyError> {
         let rules = load(db.clone(), builtin_human_access).await?;
-        let addr = Self::start_in_arbiter(&Arbiter::new().handle(), move |_| Self {
+        let addr = Self::start_in_arbiter(thread, move |_| Self {
             db,
             builtin_human_access,
             rules,
@@ -174,8 +178,8 @@ mod tests {
     async fn an_acknowledged_reload_holds_on_every_reader_and_a_bad_rule_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mcr.db");
-        let db = Db::start(&path).unwrap();
-        let policy = Policy::start(db, true).await.unwrap();
+        let db = Db::start(&path, &actix::Arbiter::current()).unwrap();
+        let policy = Policy::start(db, true, &actix::Arbiter::current()).await.unwrap();
         let readers =
             [PolicyReader::start(&policy).await.unwrap(), PolicyReader::start(&policy).await.unwrap()];
         assert!(!may_pull(&readers[0]).await);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, Arbiter, ArbiterHandle, AsyncContext, Context, Handler, ResponseActFuture,
-    ResponseFuture, WrapFuture,
+    Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler, ResponseActFuture, ResponseFuture,
+    WrapFuture,
 };
 use uuid::Uuid;
 
@@ -42,8 +42,8 @@ pub struct UploadSettings {
     pub max_uploads: usize,
     /// How long a blob is kept without a reference, from its upload.
     pub keep: Duration,
-    /// How many threads sessions are spread over.
-    pub threads: usize,
+    /// The threads that sessions are spread over, at least one; see [`be_polite`].
+    pub threads: Vec<ArbiterHandle>,
 }
 
 /// Owns the list of uploads.
@@ -73,23 +73,24 @@ pub struct Foundations {
 }
 
 impl Uploads {
-    /// Starts on an arbiter of its own, knowing the uploads that rest on disk.
+    /// Starts on `thread`, knowing the uploads that rest on disk.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn start(
         foundations: Foundations,
         settings: UploadSettings,
+        thread: &ArbiterHandle,
     ) -> Result<Handle<Self>, UploadError> {
         let resting = foundations.db.read(UploadIds).await.map_err(asked)?;
         let Foundations { fs, db, blobs, reader, clock } = foundations;
         let UploadSettings { directory, min_free, max_blob_size, max_uploads, keep, threads } = settings;
         let shared = Shared { fs, directory, db, blobs, reader, clock, min_free, limit: max_blob_size, keep };
-        let addr = Self::start_in_arbiter(&Arbiter::new().handle(), move |_| Self {
+        let addr = Self::start_in_arbiter(thread, move |_| Self {
             shared,
             max_uploads,
             uploads: resting.into_iter().map(|id| (id, None)).collect(),
-            threads: (0..threads.max(1)).map(|_| polite_arbiter()).collect(),
+            threads,
             next_thread: 0,
         });
         Ok(Handle::new("uploads", addr, LIMIT, DEADLINE))
@@ -107,7 +108,7 @@ impl Uploads {
         hasher: Hasher,
         context: &Context<Self>,
     ) -> Handle<Session> {
-        self.next_thread = (self.next_thread + 1) % self.threads.len();
+        self.next_thread = (self.next_thread + 1) % self.threads.len().max(1);
         let (shared, ended) = (self.shared.clone(), context.address().recipient());
         let addr = Session::start_in_arbiter(&self.threads[self.next_thread], move |_| {
             Session::new(id, repository, origin, hasher, shared, ended)
@@ -131,16 +132,14 @@ impl Uploads {
     }
 }
 
-/// A thread for sessions, which gives way to those that answer small requests.
-fn polite_arbiter() -> ArbiterHandle {
-    let arbiter = Arbiter::new();
-    arbiter.spawn_fn(|| {
+/// Makes a thread for sessions give way to those that answer small requests.
+pub fn be_polite(thread: &ArbiterHandle) {
+    thread.spawn_fn(|| {
         // On Linux this is the niceness of the calling thread only.
         if let Err(error) = rustix::process::nice(10) {
             log::warn!("uploads run at ordinary priority: {error}");
         }
     });
-    arbiter.handle()
 }
 
 impl Actor for Uploads {

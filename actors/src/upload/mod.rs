@@ -11,7 +11,7 @@ mod writer;
 use actix::Message;
 use uuid::Uuid;
 
-pub use actor::{Foundations, UploadSettings, Uploads};
+pub use actor::{Foundations, UploadSettings, Uploads, be_polite};
 pub use session::{BeginRequest, GetStatus, Session, Status};
 pub use state::Refusal;
 pub use writer::Writer;

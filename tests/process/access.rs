@@ -1,0 +1,96 @@
+//! Every route of the table: nobody gets in without a token, and nobody whom policy refuses.
+
+use mcr::http::auth::Access;
+use mcr::http::path::Shape;
+use mcr::http::routes::{ROUTES, Route};
+
+use crate::support::http::Client;
+use crate::support::{Data, Server};
+
+const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// A path of each shape; a new shape does not compile without one.
+fn path(shape: Shape) -> String {
+    match shape {
+        Shape::Base => "/v2/".to_owned(),
+        Shape::Token => "/v2/token".to_owned(),
+        Shape::Catalog => "/v2/_catalog".to_owned(),
+        Shape::Tags => "/v2/a/b/tags/list".to_owned(),
+        Shape::Manifest => "/v2/a/b/manifests/v1".to_owned(),
+        Shape::Blob => format!("/v2/a/b/blobs/{DIGEST}"),
+        Shape::Uploads => "/v2/a/b/blobs/uploads/".to_owned(),
+        Shape::Upload => "/v2/a/b/blobs/uploads/8d6f3bd5-7d8c-4f4b-9df3-7e1e3c2fd6ae".to_owned(),
+        Shape::Referrers => format!("/v2/a/b/referrers/{DIGEST}"),
+    }
+}
+
+fn ask(client: &mut Client, route: &Route) -> (u16, String) {
+    let response = client.request(route.method.as_str(), &path(route.shape), &[], b"");
+    (response.status, response.header("www-authenticate").unwrap_or_default().to_owned())
+}
+
+fn guarded() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().filter(|route| route.access != Access::Open)
+}
+
+fn only_token_is_open(route: &Route) {
+    assert_eq!(route.access == Access::Open, route.shape == Shape::Token, "{route:?}");
+}
+
+/// Stores a rule by hand, as an operator's script would before a start.
+fn deny_everything(server: &Server) {
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    let insert = "INSERT INTO policy_rules (priority, effect) VALUES (1, 'deny')";
+    assert_eq!(database.execute(insert, []).unwrap(), 1);
+}
+
+#[test]
+fn nobody_gets_in_without_a_token() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    for route in ROUTES {
+        only_token_is_open(route);
+    }
+    for route in guarded() {
+        let (status, challenge) = ask(&mut server.stranger(), route);
+        assert_eq!(status, 401, "{route:?}");
+        assert!(challenge.starts_with("Bearer realm=\"http://127.0.0.1:"), "{route:?}: {challenge}");
+        assert!(!challenge.contains("error="), "{route:?}: {challenge}");
+        for wrong in ["Bearer nonsense", "Bearer ", "Basic !", "Basic YWRtaW46d3Jvbmc=", "Negotiate x", "x"] {
+            let (status, challenge) = ask(&mut server.stranger().authorized(wrong), route);
+            assert_eq!(status, 401, "{route:?} {wrong}");
+            assert!(challenge.starts_with("Bearer "), "{route:?}: {challenge}");
+        }
+    }
+}
+
+#[test]
+fn nobody_gets_in_whom_policy_refuses() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    deny_everything(&server);
+    drop(server);
+    let server = data.start(&[]);
+    for route in guarded() {
+        let (status, challenge) = ask(&mut server.client(), route);
+        assert_eq!((status, challenge.as_str()), (403, ""), "{route:?}");
+    }
+}
+
+#[test]
+fn the_anonymous_are_told_that_a_login_could_help() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_AUTH_ANONYMOUS", "true")]);
+    let given: serde_json::Value = serde_json::from_slice(&server.stranger().get("/v2/token").body).unwrap();
+    assert_eq!(given["token"], given["access_token"]);
+    let authorization = format!("Bearer {}", given["token"].as_str().unwrap());
+    for route in guarded() {
+        let (status, challenge) = ask(&mut server.stranger().authorized(&authorization), route);
+        if route.access == Access::VersionCheck {
+            assert_eq!(status, 200, "{route:?}");
+        } else {
+            assert_eq!(status, 401, "{route:?}");
+            assert!(challenge.contains("error=\"insufficient_scope\""), "{route:?}: {challenge}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The real program, seen from outside: what it keeps when it is killed, what it does under load, what it answers to
+//! nonsense. `MCRSRV` names the program to test; without it the one that cargo built is taken.
+
+mod access;
+mod concurrency;
+mod full_disk;
+mod kill;
+mod malformed;
+mod memory;
+mod protocol;
+mod support;

@@ -1,0 +1,277 @@
+//! Nonsense gets a 4xx that says what was wrong: never a 5xx, never silence, and the server goes on.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use crate::support::content::{MANIFEST, Noise, digest, manifest, push_blob, push_manifest};
+use crate::support::http::Client;
+use crate::support::{Data, Server};
+
+const GOOD: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn refused(client: &mut Client, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
+    let response = client.request(method, path, headers, body);
+    let what = format!("{method} {path:.100} {headers:?} -> {} {}", response.status, response.text());
+    assert!((400..500).contains(&response.status), "{what}");
+    // What is no HTTP at all never comes as far as the API.
+    let is_http = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    let reaches_us = is_http(path) && headers.iter().all(|(_, value)| is_http(value));
+    if method != "HEAD" && path.starts_with("/v2/") && reaches_us {
+        assert!(!response.code().is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn paths() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut client = server.client();
+    let long = "a".repeat(300);
+    let names = [
+        "",
+        "A",
+        "a/",
+        "/a",
+        "a//b",
+        "..",
+        "../..",
+        "a/../b",
+        ".",
+        "a.",
+        "-a",
+        "a%20b",
+        "a%00b",
+        "%00",
+        "a%2Fb",
+        "a%2fb",
+        "%2e%2e",
+        "%252e%252e",
+        "%ff%fe",
+        "%zz",
+        "%",
+        "a:b",
+        "a@b",
+        "a;b",
+        "a*",
+        "\u{e4}",
+        "%c3%a4",
+        &long,
+    ];
+    for name in names {
+        refused(&mut client, "GET", &format!("/v2/{name}/tags/list"), &[], b"");
+        refused(&mut client, "POST", &format!("/v2/{name}/blobs/uploads/"), &[], b"");
+        refused(
+            &mut client,
+            "PUT",
+            &format!("/v2/{name}/manifests/v1"),
+            &[("Content-Type", MANIFEST)],
+            b"{}",
+        );
+        refused(&mut client, "GET", &format!("/v2/{name}/blobs/{GOOD}"), &[], b"");
+    }
+    let references =
+        ["", ".a", "-a", "a%00", "a%2Fb", "sha256:", "sha256:xyz", "sha256:ABC", "md5:00", ":", "a:b", "%ff"];
+    for reference in references.into_iter().chain([&*"t".repeat(129), &*format!("sha256:{}", "A".repeat(64))])
+    {
+        for method in ["GET", "HEAD", "DELETE"] {
+            refused(&mut client, method, &format!("/v2/a/manifests/{reference}"), &[], b"");
+        }
+        refused(
+            &mut client,
+            "PUT",
+            &format!("/v2/a/manifests/{reference}"),
+            &[("Content-Type", MANIFEST)],
+            b"{}",
+        );
+        refused(&mut client, "GET", &format!("/v2/a/blobs/{reference}"), &[], b"");
+        refused(&mut client, "GET", &format!("/v2/a/referrers/{reference}"), &[], b"");
+        refused(&mut client, "PATCH", &format!("/v2/a/blobs/uploads/{reference}"), &[], b"x");
+    }
+    for path in
+        ["/v2/a", "/v2/a/b/c", "/v2//", "/v2/a/nothing/b", "/v1/search?q=x", "/", "/v2x", "/metrics/../v2"]
+    {
+        refused(&mut client, "GET", path, &[], b"");
+    }
+    for method in ["POST", "PATCH", "OPTIONS", "TRACE", "BREW"] {
+        refused(&mut client, method, "/v2/a/tags/list", &[], b"");
+    }
+    assert_eq!(client.get("/v2/").status, 200);
+}
+
+#[test]
+fn queries_and_headers() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut client = server.client();
+    for n in ["-1", "x", "1e3", "0x10", "%00", "1%202", "\u{661}"] {
+        refused(&mut client, "GET", &format!("/v2/_catalog?n={n}"), &[], b"");
+        refused(&mut client, "GET", &format!("/v2/a/tags/list?n={n}"), &[], b"");
+    }
+    let bad_digests =
+        ["x", "sha256:", "sha256:zz", "md5:d41d8cd98f00b204e9800998ecf8427e", "%00", "sha512:00"];
+    for digest in bad_digests {
+        refused(&mut client, "POST", &format!("/v2/a/blobs/uploads/?digest={digest}"), &[], b"x");
+        refused(&mut client, "POST", &format!("/v2/a/blobs/uploads/?mount={digest}"), &[], b"");
+        let begun = client.request("POST", "/v2/a/blobs/uploads/", &[], b"");
+        refused(&mut client, "PUT", &format!("{}?digest={digest}", begun.location()), &[], b"x");
+    }
+    refused(&mut client, "POST", "/v2/a/blobs/uploads/?digest-algorithm=md5", &[], b"");
+    let begun = client.request("POST", "/v2/a/blobs/uploads/", &[], b"").location();
+    refused(&mut client, "PUT", &begun, &[], b"x");
+    for range in [
+        "",
+        "x",
+        "5-1",
+        "1-",
+        "-1",
+        "0-99",
+        "5-9",
+        "0-18446744073709551615",
+        "bytes=0-0",
+        "0-0, 1-1",
+        "\u{1}",
+    ] {
+        refused(&mut client, "PATCH", &begun, &[("Content-Range", range)], b"xyz");
+    }
+    assert_eq!(client.get(&begun).header("range"), Some("0-0"));
+    assert_eq!(client.request("PATCH", &begun, &[("Content-Range", "0-2")], b"xyz").status, 202);
+    let blob = Noise::new(1).bytes(100);
+    assert_eq!(push_blob(&mut client, "a", &blob).unwrap().status, 201);
+    let path = format!("/v2/a/blobs/{}", digest(&blob));
+    for range in
+        ["", "x", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=0-1,2-3", "items=0-1", "bytes=--1"]
+    {
+        assert_eq!(client.request("GET", &path, &[("Range", range)], b"").body, blob, "{range}");
+    }
+    for range in ["bytes=100-", "bytes=5-1", "bytes=-0", "bytes=99999999999999999999-"] {
+        let response = client.request("GET", &path, &[("Range", range)], b"");
+        assert_eq!(
+            (response.status, response.header("content-range")),
+            (416, Some("bytes */100")),
+            "{range}"
+        );
+    }
+}
+
+#[test]
+fn manifests() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut client = server.client();
+    let blob = Noise::new(1).bytes(10);
+    assert_eq!(push_blob(&mut client, "a", &blob).unwrap().status, 201);
+    let good = manifest(&[blob]);
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)).into_bytes();
+    let huge = format!("{{\"x\":\"{}\"}}", "y".repeat(5 << 20)).into_bytes();
+    let bodies: [&[u8]; 11] = [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"{}",
+        b"\xff\xfe",
+        b"{\"schemaVersion\":1}",
+        b"{\"config\":{},\"layers\":[]}",
+        b"{\"config\":null,\"layers\":null}",
+        &deep,
+        &huge,
+    ];
+    for body in bodies {
+        refused(&mut client, "PUT", "/v2/a/manifests/v1", &[("Content-Type", MANIFEST)], body);
+    }
+    for content_type in
+        ["", "x", "text/plain, y", "application/", "\u{1}", "application/vnd.oci.image.index.v1+json"]
+    {
+        refused(&mut client, "PUT", "/v2/a/manifests/v1", &[("Content-Type", content_type)], &good);
+    }
+    refused(&mut client, "PUT", "/v2/a/manifests/v1", &[], &good);
+    let wrong = format!("/v2/a/manifests/{GOOD}");
+    refused(&mut client, "PUT", &wrong, &[("Content-Type", MANIFEST)], &good);
+    let tags: String = (0..101).map(|tag| format!("&tag=t{tag}")).collect();
+    let path = format!("/v2/a/manifests/{}?{tags}", digest(&good));
+    assert_eq!(client.request("PUT", &path, &[("Content-Type", MANIFEST)], &good).status, 414);
+    refused(
+        &mut client,
+        "PUT",
+        &format!("/v2/a/manifests/{}?tag=.bad", digest(&good)),
+        &[("Content-Type", MANIFEST)],
+        &good,
+    );
+    let with_parameters = [("Content-Type", &*format!("{MANIFEST}; charset=utf-8"))];
+    assert_eq!(client.request("PUT", "/v2/a/manifests/v1", &with_parameters, &good).status, 201);
+    assert_eq!(client.get("/v2/a/manifests/v1").header("content-type"), Some(MANIFEST));
+    assert_eq!(push_manifest(&mut client, "a", "v2", &good).unwrap().status, 201);
+}
+
+/// Bytes that are no request of a client's library.
+fn raw(server: &Server, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = server.stranger().connect().unwrap();
+    stream.get_mut().set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    // The server may have answered and closed before all is written.
+    let _cut = stream.get_mut().write_all(bytes);
+    let mut answer = Vec::new();
+    let _cut = stream.read_to_end(&mut answer);
+    answer
+}
+
+#[test]
+fn bytes_that_are_no_request() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let login = format!("Authorization: {}\r\n", server.authorization);
+    let requests = [
+        "\u{16}\u{3}\u{1}\u{0}\u{a5}\u{1}\r\n\r\n".to_owned(),
+        "\r\n\r\n\r\n".to_owned() + "x y z\r\n\r\n",
+        "GET /v2/ HTTP/9.9\r\n\r\n".to_owned(),
+        format!("GET /v2/ HTTP/1.1\r\n{login}Connection: close\r\n\r\n"),
+        format!("PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: x\r\n{login}Content-Length: -1\r\n\r\n"),
+        format!(
+            "PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: x\r\n{login}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"
+        ),
+        format!(
+            "PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: x\r\n{login}Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\nab"
+        ),
+        format!(
+            "PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: x\r\n{login}Transfer-Encoding: gzip\r\nConnection: close\r\n\r\nab"
+        ),
+        format!("GET /v2/{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70_000)),
+        format!("GET /v2/ HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(140_000)),
+        format!("GET /v2/ HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(200)),
+    ];
+    for request in requests {
+        let answer = raw(&server, request.as_bytes());
+        let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
+        assert!(line.starts_with("HTTP/1.1 4"), "{:.80}: {line}", request.escape_default());
+    }
+    // Chunks that are none end the connection, with or without an answer.
+    let broken = "Host: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n";
+    let answer = raw(
+        &server,
+        format!("POST /v2/a/blobs/uploads/?digest={GOOD} HTTP/1.1\r\n{login}{broken}").as_bytes(),
+    );
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"));
+    assert_eq!(server.client().get("/v2/").status, 200);
+}
+
+#[test]
+fn tokens_and_forms() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let form = [("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")];
+    let cases: [&[u8]; 7] = [
+        b"",
+        b"grant_type=",
+        b"grant_type=refresh_token&refresh_token=x",
+        b"grant_type=password&username=admin&password=no",
+        b"grant_type=password",
+        b"\xff%00%zz=&&&==",
+        b"grant_type=%00",
+    ];
+    for case in cases {
+        let response = server.stranger().request("POST", "/v2/token", &form, case);
+        assert!([400, 401].contains(&response.status), "{} {}", response.status, response.text());
+        assert!(!response.code().is_empty());
+    }
+    let response = server.stranger().request("POST", "/v2/token", &form, &vec![b'a'; 1 << 20]);
+    assert_eq!(response.status, 413);
+}

@@ -1,0 +1,322 @@
+//! Duties of the specification, and needs of clients, that the official suite does not check.
+
+use std::io::Write;
+
+use crate::support::content::{
+    MANIFEST, Noise, digest, manifest, push_blob, push_blob_by_patch, push_manifest,
+};
+use crate::support::http::{Client, Response, read_head};
+use crate::support::{Data, Server};
+
+fn start() -> (Data, Server) {
+    let data = Data::new();
+    let server = data.start(&[("MCR_REGISTRY_ALLOW_TAG_DELETE", "true")]);
+    (data, server)
+}
+
+/// Pushes an image of one blob under these tags, and answers its manifest.
+fn image(client: &mut Client, repository: &str, seed: u64, tags: &[&str]) -> Vec<u8> {
+    let blob = Noise::new(seed).bytes(100);
+    assert_eq!(push_blob(client, repository, &blob).unwrap().status, 201);
+    let manifest = manifest(&[blob]);
+    for tag in tags {
+        assert_eq!(push_manifest(client, repository, tag, &manifest).unwrap().status, 201);
+    }
+    manifest
+}
+
+fn json(response: &Response) -> serde_json::Value {
+    serde_json::from_slice(&response.body).unwrap()
+}
+
+#[test]
+fn tags_are_paged_in_byte_order() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    image(&mut client, "a", 1, &["b", "B", "a-0", "a", "a0"]);
+    let page = |client: &mut Client, query: &str| {
+        let response = client.get(&format!("/v2/a/tags/list{query}"));
+        assert_eq!(response.status, 200, "{}", response.text());
+        (json(&response)["tags"].clone(), response.header("link").map(str::to_owned))
+    };
+    assert_eq!(page(&mut client, ""), (serde_json::json!(["B", "a", "a-0", "a0", "b"]), None));
+    assert_eq!(page(&mut client, "?n=0"), (serde_json::json!([]), None));
+    let (first, link) = page(&mut client, "?n=2");
+    assert_eq!(
+        (first, link.as_deref()),
+        (serde_json::json!(["B", "a"]), Some("</v2/a/tags/list?last=a&n=2>; rel=\"next\""))
+    );
+    assert_eq!(client.request("DELETE", "/v2/a/manifests/a", &[], b"").status, 202);
+    assert_eq!(page(&mut client, "?n=2&last=a").0, serde_json::json!(["a-0", "a0"]));
+    assert_eq!(page(&mut client, "?n=5&last=a0"), (serde_json::json!(["b"]), None));
+    let unknown = client.get("/v2/nothing/here/tags/list");
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "NAME_UNKNOWN"));
+}
+
+#[test]
+fn the_catalog_is_paged() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    for repository in ["c", "a/b", "a", "a-b"] {
+        image(&mut client, repository, 1, &["v1"]);
+    }
+    let all = client.get("/v2/_catalog");
+    assert_eq!(json(&all)["repositories"], serde_json::json!(["a", "a-b", "a/b", "c"]));
+    let first = client.get("/v2/_catalog?n=3");
+    assert_eq!(first.header("link"), Some("</v2/_catalog?last=a%2Fb&n=3>; rel=\"next\""));
+    let rest = client.get("/v2/_catalog?last=a%2Fb&n=3");
+    assert_eq!((json(&rest)["repositories"].clone(), rest.header("link")), (serde_json::json!(["c"]), None));
+}
+
+#[test]
+fn uploads_say_exactly_where_they_stand() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let begun = client.request("POST", "/v2/a/blobs/uploads/", &[], b"");
+    assert_eq!((begun.header("range"), begun.header("content-length")), (Some("0-0"), Some("0")));
+    let location = begun.location();
+    let first = client.request("PATCH", &location, &[], b"abc");
+    assert_eq!((first.status, first.header("range")), (202, Some("0-2")));
+    for range in ["0-2", "2-4", "9-11"] {
+        let refused = client.request("PATCH", &location, &[("Content-Range", range)], b"def");
+        assert_eq!((refused.status, refused.header("range")), (416, Some("0-2")), "{range}");
+        assert_eq!(refused.location(), location);
+    }
+    let refused = client.request(
+        "PUT",
+        &format!("{location}?digest={}", digest(b"x")),
+        &[("Content-Range", "9-11")],
+        b"def",
+    );
+    assert_eq!(refused.status, 416);
+    // A digest in the query of a PATCH or a status request means nothing.
+    let second =
+        client.request("PATCH", &format!("{location}?digest=x"), &[("Content-Range", "3-5")], b"def");
+    assert_eq!((second.status, second.header("range")), (202, Some("0-5")));
+    let status = client.get(&format!("{location}?digest=sha256%3Aab"));
+    assert_eq!((status.status, status.header("range")), (204, Some("0-5")));
+    let done = client.request("PUT", &format!("{location}?digest={}", digest(b"abcdef")), &[], b"");
+    assert_eq!((done.status, done.header("docker-content-digest")), (201, Some(&*digest(b"abcdef"))));
+    let head = client.request("HEAD", &done.location(), &[], b"");
+    assert_eq!((head.status, head.header("content-length")), (200, Some("6")));
+    let over = client.get(&location);
+    assert_eq!((over.status, over.code().as_str()), (404, "BLOB_UPLOAD_UNKNOWN"));
+}
+
+#[test]
+fn a_wrong_digest_ends_the_upload_and_a_cancel_forgets_it() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let location = client.request("POST", "/v2/a/blobs/uploads/", &[], b"").location();
+    let wrong = client.request("PUT", &format!("{location}?digest={}", digest(b"x")), &[], b"y");
+    assert_eq!((wrong.status, wrong.code().as_str()), (400, "DIGEST_INVALID"));
+    assert_eq!(client.get(&location).status, 404);
+    let location = client.request("POST", "/v2/a/blobs/uploads/", &[], b"").location();
+    assert_eq!(client.request("PATCH", &location, &[], b"abc").status, 202);
+    assert_eq!(client.request("DELETE", &location, &[], b"").status, 204);
+    assert_eq!(client.request("DELETE", &location, &[], b"").status, 404);
+    let elsewhere =
+        client.request("POST", "/v2/a/blobs/uploads/", &[], b"").location().replace("/v2/a/", "/v2/b/");
+    assert_eq!(client.get(&elsewhere).status, 404);
+    assert!(server.files("uploads").is_empty());
+}
+
+#[test]
+fn a_request_that_is_cut_never_happened() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let location = client.request("POST", "/v2/a/blobs/uploads/", &[], b"").location();
+    assert_eq!(client.request("PATCH", &location, &[], b"abc").status, 202);
+    for reset in [false, true] {
+        let mut cut = server.client();
+        let mut stream = cut.connect().unwrap();
+        let head = cut.head("PATCH", &location, &[("Content-Length", "2000000")]);
+        stream.get_mut().write_all(head.as_bytes()).unwrap();
+        stream.get_mut().write_all(&vec![7; 1_500_000]).unwrap();
+        if reset {
+            // Unread input makes the close a reset.
+            drop(stream);
+        } else {
+            stream.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+            assert_eq!(read_head(&mut stream).unwrap().status, 400);
+        }
+        // The next writer waits for the end of the last one.
+        let whole = client.request("PATCH", &location, &[("Content-Range", "3-5")], b"def");
+        assert!([202, 416].contains(&whole.status), "{} {}", whole.status, whole.text());
+        if whole.status == 202 {
+            assert_eq!(client.request("DELETE", &location, &[], b"").status, 204);
+            return;
+        }
+    }
+}
+
+#[test]
+fn empty_blobs_come_by_every_way() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let empty = digest(b"");
+    let chunked = [("Transfer-Encoding", "chunked")];
+    for repository in ["patch", "put", "post"] {
+        let location =
+            client.request("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], b"").location();
+        let done = match repository {
+            "patch" => {
+                assert_eq!(client.request("PATCH", &location, &chunked, b"0\r\n\r\n").status, 202);
+                client.request("PUT", &format!("{location}?digest={empty}"), &[], b"")
+            }
+            "put" => client.request("PUT", &format!("{location}?digest={empty}"), &chunked, b"0\r\n\r\n"),
+            _ => client.request("POST", &format!("/v2/{repository}/blobs/uploads/?digest={empty}"), &[], b""),
+        };
+        assert_eq!(done.status, 201, "{repository} {}", done.text());
+        let blob = client.get(&format!("/v2/{repository}/blobs/{empty}"));
+        assert_eq!((blob.status, blob.header("content-length")), (200, Some("0")));
+    }
+}
+
+#[test]
+fn sha512_from_announcement_to_pull() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let content = Noise::new(5).bytes(700_000);
+    let name = mcr_actors::domain::Digest::of(mcr_actors::domain::Algorithm::Sha512, &content);
+    for query in ["", "?digest-algorithm=sha512"] {
+        let location = client.request("POST", &format!("/v2/a/blobs/uploads/{query}"), &[], b"").location();
+        let done = client.request("PUT", &format!("{location}?digest={name}"), &[], &content);
+        assert_eq!((done.status, done.header("docker-content-digest")), (201, Some(&*name.to_string())));
+    }
+    assert_eq!(client.get(&format!("/v2/a/blobs/{name}")).body, content);
+}
+
+#[test]
+fn mounts_need_pull_on_the_source_and_are_else_as_if_it_were_not_there() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let blob = Noise::new(6).bytes(50);
+    assert_eq!(push_blob_by_patch(&mut client, "team/source", &blob).unwrap().status, 201);
+    let mount = |client: &mut Client, to: &str, from: &str| {
+        client
+            .request("POST", &format!("/v2/{to}/blobs/uploads/?mount={}{from}", digest(&blob)), &[], b"")
+            .status
+    };
+    assert_eq!(client.get(&format!("/v2/target/blobs/{}", digest(&blob))).status, 404);
+    assert_eq!(mount(&mut client, "target", "&from=team%2Fsource&origin=x"), 201);
+    assert_eq!(mount(&mut client, "other", ""), 201);
+    assert_eq!(mount(&mut client, "third", "&from=nothing"), 202);
+    assert_eq!(mount(&mut client, "third", "&from=NOT%20VALID"), 202);
+    assert_eq!(client.get(&format!("/v2/other/blobs/{}", digest(&blob))).body, blob);
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    let rule = "INSERT INTO policy_rules (priority, effect, actions, repositories)
+                VALUES (1, 'deny', '[\"registry:pull\"]', '[\"team/**\"]')";
+    database.execute(rule, []).unwrap();
+    drop(server);
+    let server = _data.start(&[]);
+    assert_eq!(mount(&mut server.client(), "fourth", "&from=team%2Fsource"), 202);
+}
+
+#[test]
+fn a_missing_blob_is_named() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let (here, missing) = (Noise::new(7).bytes(10), Noise::new(8).bytes(10));
+    assert_eq!(push_blob(&mut client, "a", &here).unwrap().status, 201);
+    assert_eq!(push_blob(&mut client, "elsewhere", &missing).unwrap().status, 201);
+    let refused = push_manifest(&mut client, "a", "v1", &manifest(&[here, missing.clone()])).unwrap();
+    assert_eq!((refused.status, refused.code().as_str()), (400, "MANIFEST_BLOB_UNKNOWN"));
+    assert_eq!(json(&refused)["errors"][0]["detail"]["missing"], serde_json::json!([digest(&missing)]));
+    assert_eq!(client.get("/v2/a/manifests/v1").status, 404);
+}
+
+#[test]
+fn manifests_are_served_as_they_came() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let manifest = image(&mut client, "a", 9, &["v1"]);
+    let accepts = [[("Accept", "text/html")], [("Accept", "*/*")]];
+    for headers in accepts {
+        let got = client.request("GET", "/v2/a/manifests/v1", &headers, b"");
+        assert_eq!((got.status, got.header("content-type"), &got.body), (200, Some(MANIFEST), &manifest));
+    }
+    let head = client.request("HEAD", "/v2/a/manifests/v1", &[], b"");
+    assert_eq!(head.header("content-length"), Some(&*manifest.len().to_string()));
+    assert_eq!(head.header("docker-content-digest"), Some(&*digest(&manifest)));
+    let etag = head.header("etag").unwrap().to_owned();
+    let unchanged = client.request("GET", "/v2/a/manifests/v1", &[("If-None-Match", &etag)], b"");
+    assert_eq!((unchanged.status, unchanged.body.len()), (304, 0));
+    assert_eq!(
+        client.request("DELETE", &format!("/v2/a/manifests/{}", digest(&manifest)), &[], b"").status,
+        202
+    );
+    let gone = client.get("/v2/a/manifests/v1");
+    assert_eq!((gone.status, gone.code().as_str()), (404, "MANIFEST_UNKNOWN"));
+    let tags = client.get("/v2/a/tags/list");
+    assert_eq!(json(&tags)["tags"], serde_json::json!([]));
+}
+
+#[test]
+fn the_token_endpoint_answers_as_clients_need() {
+    let (_data, server) = start();
+    let form = [("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")];
+    let password = std::fs::read_to_string(server.data.join("admin-password")).unwrap();
+    let body =
+        format!("grant_type=password&username=admin&password={}&scope=repository:a:pull", password.trim());
+    let scopes =
+        "/v2/token?service=mcr&scope=repository:a:pull&scope=repository:a:pull,push&scope=repository:b:*";
+    for response in
+        [server.stranger().request("POST", "/v2/token", &form, body.as_bytes()), server.client().get(scopes)]
+    {
+        assert_eq!((response.status, response.header("cache-control")), (200, Some("no-store")));
+        let given = json(&response);
+        assert_eq!(given["token"], given["access_token"]);
+        assert!((3500..=3540).contains(&given["expires_in"].as_u64().unwrap()), "{given}");
+        let token = given["token"].as_str().unwrap();
+        assert_eq!(server.stranger().authorized(&format!("Bearer {token}")).get("/v2/").status, 200);
+        // A token in the password's place, as robots use it.
+        let basic =
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("any:{token}"));
+        assert_eq!(server.stranger().authorized(&format!("Basic {basic}")).get("/v2/_catalog").status, 200);
+    }
+    let refused = server.stranger().get("/v2/token");
+    assert_eq!((refused.status, refused.code().as_str()), (401, "UNAUTHORIZED"));
+}
+
+#[test]
+fn a_damaged_blob_is_not_served_and_is_healed_by_the_next_push() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let blob = Noise::new(10).bytes(5000);
+    assert_eq!(push_blob(&mut client, "a", &blob).unwrap().status, 201);
+    let path = format!("/v2/a/blobs/{}", digest(&blob));
+    let file = server.files("layers").pop().unwrap();
+    for damage in [Some(&blob[..100]), None] {
+        match damage {
+            Some(short) => std::fs::write(&file, short).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        for method in ["GET", "HEAD"] {
+            assert_eq!(client.request(method, &path, &[], b"").status, 404);
+        }
+        assert_eq!(push_blob(&mut client, "a", &blob).unwrap().status, 201);
+        assert_eq!(client.get(&path).body, blob);
+    }
+}
+
+#[test]
+fn too_many_uploads_and_too_large_blobs_are_refused_with_the_bound() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_REGISTRY_MAX_UPLOADS", "2"), ("MCR_REGISTRY_MAX_BLOB_SIZE", "1KiB")]);
+    let mut client = server.client();
+    let first = client.request("POST", "/v2/a/blobs/uploads/", &[], b"").location();
+    let large = client.request("PATCH", &first, &[], &[0; 1025]);
+    assert_eq!((large.status, large.code().as_str()), (413, "SIZE_INVALID"));
+    let chunked = [("Transfer-Encoding", "chunked")];
+    let mut body = b"401\r\n".to_vec();
+    body.extend_from_slice(&[0; 1025]);
+    body.extend_from_slice(b"\r\n0\r\n\r\n");
+    assert_eq!(client.request("PATCH", &first, &chunked, &body).status, 413);
+    assert_eq!(client.get(&first).header("range"), Some("0-0"));
+    assert_eq!(client.request("POST", "/v2/a/blobs/uploads/", &[], b"").status, 202);
+    let refused = client.request("POST", "/v2/a/blobs/uploads/", &[], b"");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("10")));
+    assert_eq!(client.request("DELETE", &first, &[], b"").status, 204);
+    assert_eq!(client.request("POST", "/v2/a/blobs/uploads/", &[], b"").status, 202);
+}

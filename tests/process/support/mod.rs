@@ -1,0 +1,117 @@
+//! A server of one's own, and a client that sends exactly what it is told.
+
+pub(crate) mod content;
+pub(crate) mod http;
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// A data directory, which outlives the servers started on it.
+pub(crate) struct Data {
+    directory: tempfile::TempDir,
+}
+
+impl Data {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::Builder::new().prefix("mcr-test-").tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts a server on it with these settings in the environment.
+    pub(crate) fn start(&self, settings: &[(&str, &str)]) -> Server {
+        Server::start(&self.path().join("data"), settings)
+    }
+}
+
+/// A running server; it is killed when it goes out of scope.
+pub(crate) struct Server {
+    child: Child,
+    // Kept open, so that the server can go on printing.
+    _stdout: BufReader<ChildStdout>,
+    pub(crate) data: PathBuf,
+    pub(crate) address: SocketAddr,
+    pub(crate) authorization: String,
+}
+
+fn program() -> PathBuf {
+    std::env::var_os("MCRSRV").map_or_else(|| env!("CARGO_BIN_EXE_mcrsrv").into(), PathBuf::from)
+}
+
+impl Server {
+    fn start(data: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program());
+        command.args(["dev", "--http", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        if std::env::var_os("MCR_TEST_VERBOSE").is_none() {
+            command.env("MCR_LOG_LEVEL", "error");
+        }
+        let mut child = command.envs(settings.iter().copied()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut line = String::new();
+        while !line.starts_with("listening on ") {
+            line.clear();
+            assert!(
+                stdout.read_line(&mut line).unwrap() > 0 && Instant::now() < deadline,
+                "it did not start"
+            );
+        }
+        let address = line.trim().rsplit('/').next().unwrap().parse().unwrap();
+        let password = std::fs::read_to_string(data.join("admin-password")).unwrap();
+        let authorization = format!("Basic {}", STANDARD.encode(format!("admin:{}", password.trim())));
+        Self { child, _stdout: stdout, data: data.to_owned(), address, authorization }
+    }
+
+    /// A connection that logs in as the administrator.
+    pub(crate) fn client(&self) -> http::Client {
+        http::Client::new(self.address, Some(self.authorization.clone()))
+    }
+
+    /// A connection that does not log in.
+    pub(crate) fn stranger(&self) -> http::Client {
+        http::Client::new(self.address, None)
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Files below a directory of the server's data.
+    pub(crate) fn files(&self, below: &str) -> Vec<PathBuf> {
+        files(&self.data.join(below))
+    }
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    entries
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .collect()
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have been killed already.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
