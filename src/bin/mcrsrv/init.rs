@@ -50,6 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let password = given.clone().map_or_else(setup::new_password, Ok)?;
         let ensured =
             registry.ensure_admin(name, &password).await.context("cannot make the administrator")?;
+        registry.stop().await;
         anyhow::Ok((ensured, password))
     });
     let (ensured, password) = made?;

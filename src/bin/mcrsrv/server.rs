@@ -24,9 +24,6 @@ use crate::{Failure, say, setup};
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether an actor has died.
-const PULSE: Duration = Duration::from_millis(200);
-
 /// The command line of `mcrsrv server`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -121,7 +118,7 @@ impl Running {
                     Signal::Reload => self.reload().await,
                     Signal::Stop => break,
                 },
-                name = death(&self.registry) => return Err(died(name)),
+                name = self.registry.died() => return Err(died(name)),
                 ended = &mut self.server => {
                     ended.context("the server failed")?;
                     bail!("the server ended by itself");
@@ -133,9 +130,11 @@ impl Running {
         drop(self.server.handle().stop(true));
         tokio::select! {
             ended = &mut self.server => ended.context("the server failed while it stopped")?,
-            name = death(&self.registry) => return Err(died(name)),
+            name = self.registry.died() => return Err(died(name)),
             () = signals.stop() => log::warn!("stopped at once: requests in flight are cut off"),
         }
+        // Only now: requests in flight needed the actors. A server that was cut off ends with the process.
+        self.registry.stop().await;
         log::info!("stopped");
         Ok(())
     }
@@ -161,17 +160,6 @@ impl Running {
         match self.registry.reload_policy().await {
             Ok(()) => log::info!("the policy was read again"),
             Err(error) => log::error!("the policy stays as it is: {error}"),
-        }
-    }
-}
-
-/// Waits until an actor has died, and names it.
-async fn death(registry: &Registry) -> &'static str {
-    let mut pulse = tokio::time::interval(PULSE);
-    loop {
-        pulse.tick().await;
-        if let Some(name) = registry.dead() {
-            return name;
         }
     }
 }
