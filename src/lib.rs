@@ -1,5 +1,9 @@
 //! MCR over HTTP: configuration, programs, and the translation between requests and actors. It keeps no state.
 
+pub mod config;
+pub mod data_lock;
 pub mod durable_file;
 pub mod http;
+pub mod logging;
+pub mod signals;
 pub mod tls;

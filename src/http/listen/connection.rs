@@ -3,7 +3,8 @@
 //! - A server that stops waits for its connections. The library closes idle HTTP/1.1 connections by itself, but an idle
 //!   HTTP/2 connection would hold the stop up until the time-out, so its stream ends here once its last answer is out.
 //! - A write that makes no progress is given up after a while.
-//! - A kept-alive HTTP/1.1 connection whose client begins the next request and never ends its head is closed.
+//! - A kept-alive HTTP/1.1 connection whose client begins the next request and never ends its head is closed, and so is
+//!   an HTTP/2 connection without a request, which the library keeps for as long as its client answers pings.
 //!
 //! It does not know requests: it is told when one begins and when its answer has been handed over.
 
@@ -161,11 +162,12 @@ impl<IO> Connection<IO> {
         match self.protocol {
             Protocol::Http2 => {
                 self.stopping = self.stopping || self.stop.as_mut().poll(cx).is_ready();
-                if self.stopping && self.activity.is_idle() && self.activity.flushed.get() {
-                    return Poll::Ready(Ok(()));
-                }
                 self.activity.reader.replace(Some(cx.waker().clone()));
-                Poll::Pending
+                if !self.activity.is_idle() || !self.activity.flushed.get() {
+                    self.next_head.clear();
+                    return Poll::Pending;
+                }
+                if self.stopping { Poll::Ready(Ok(())) } else { self.next_head.poll(cx).map(Ok) }
             }
             _ if self.activity.is_idle() && self.activity.served.get() => {
                 self.next_head.poll(cx).map(|()| Err(timed_out("the next request did not arrive in time")))
@@ -180,7 +182,10 @@ impl<IO> Connection<IO> {
     fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.write.clear();
-            self.next_head.clear();
+            // The pings of an idle HTTP/2 connection do not make it less idle.
+            if self.protocol != Protocol::Http2 {
+                self.next_head.clear();
+            }
             return written;
         }
         self.write.poll(cx).map(|()| Err(timed_out("the client does not read")))

@@ -303,6 +303,16 @@ fn an_idle_http2_connection_does_not_hold_a_stop_up() {
 }
 
 #[test]
+fn an_http2_connection_without_requests_is_closed_in_the_end() {
+    let server = Running::start(options(), Some(true));
+    let client = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (mut requests, connection) = client.block_on(http2(&server));
+    assert_eq!(client.block_on(http2_get(&mut requests, "/slow")), SLOW_BODY);
+    client.block_on(async { tokio::time::timeout(PATIENCE, connection).await }).unwrap().unwrap();
+    server.stop();
+}
+
+#[test]
 fn an_http2_request_in_flight_is_answered_in_full_before_a_stop() {
     let server =
         Running::start(ListenOptions { idle_timeout: Duration::from_secs(60), ..options() }, Some(true));

@@ -1,0 +1,69 @@
+//! What every verb does before it works: log, lock the data, read the certificate, start the actors.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mcr::config::{Config, ConfigError};
+use mcr::data_lock::DataLock;
+use mcr::logging;
+use mcr::tls::{self, Certificate};
+use mcr_actors::auth_cache::{AuthSettings, Secret};
+use mcr_actors::clock::Clock;
+use mcr_actors::fs::real::RealFs;
+use mcr_actors::registry::{Registry, Settings};
+
+/// Bytes of a password that is made up.
+const PASSWORD_BYTES: usize = 18;
+
+/// Begins to log.
+pub(crate) fn log(config: &Config) -> anyhow::Result<()> {
+    logging::start(&config.log).context("cannot begin to log")
+}
+
+/// Takes the data for this process; `verb` is told to whoever comes second.
+pub(crate) fn lock(config: &Config, verb: &str) -> anyhow::Result<DataLock> {
+    Ok(DataLock::take(&config.database.path, &config.storage.layers_path, verb)?)
+}
+
+/// The certificate that the configuration names. That it cannot be used is an error of the configuration.
+pub(crate) fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, ConfigError> {
+    let Some(files) = &config.server.tls else { return Ok(None) };
+    let certificate = Certificate::load(&files.certificate, &files.key)
+        .map_err(|error| ConfigError::new("server.tls_cert, server.tls_key", error))?;
+    if let Some(warning) = tls::loose_permissions(&files.key) {
+        log::warn!("{warning}");
+    }
+    Ok(Some(certificate))
+}
+
+/// Starts the actors: opens and migrates the database, and finishes what a crash left.
+pub(crate) async fn registry(config: &Config) -> anyhow::Result<Registry> {
+    let Config { server, database, storage, auth, registry, gc, .. } = config;
+    let settings = Settings {
+        database: database.path.clone(),
+        layers: storage.layers_path.clone(),
+        uploads: storage.uploads_path.clone(),
+        min_free: storage.min_free.bytes(),
+        max_blob_size: registry.max_blob_size.map(mcr::config::Size::bytes),
+        max_uploads: registry.max_uploads,
+        upload_expiry: registry.upload_expiry,
+        grace: gc.grace,
+        upload_threads: server.workers,
+        auth: AuthSettings {
+            cache_ttl: auth.cache_ttl,
+            token_ttl: auth.token_ttl,
+            anonymous: auth.anonymous,
+        },
+        builtin_human_access: auth.builtin_human_access,
+    };
+    Registry::start(settings, Arc::new(RealFs), Clock::system()).await.context("the registry cannot start")
+}
+
+/// A password that nobody can guess.
+pub(crate) fn new_password() -> anyhow::Result<Secret> {
+    let mut bytes = [0; PASSWORD_BYTES];
+    getrandom::fill(&mut bytes).context("the system gives no random numbers")?;
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
+}

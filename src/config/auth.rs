@@ -1,0 +1,48 @@
+//! `[auth]`: who says who somebody is, and for how long that is believed.
+
+use std::time::Duration;
+
+use super::reader::Section;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// `[auth]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// Who knows users and tokens.
+    pub provider: Provider,
+    /// How long a validated token or password is believed without asking again.
+    pub cache_ttl: Duration,
+    /// How long a token lives that the embedded provider gives.
+    pub token_ttl: Duration,
+    /// Whether somebody without credentials may have a token for the anonymous principal.
+    pub anonymous: bool,
+    /// Whether the built-in rule is on that lets people pull, push, delete and list.
+    pub builtin_human_access: bool,
+}
+
+/// Who knows users and tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// The registry's own database.
+    Local,
+}
+
+impl Auth {
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        // "mcias" will be the default, so a file that leaves the key out must not come to mean something else later.
+        let name: Option<String> = section.optional("provider");
+        if name.as_deref() != Some("local") {
+            let what = r#"must be "local" in this version: "mcias", which is what leaving it out means, is not there yet"#;
+            section.problem("provider", what);
+        }
+        Some(Self {
+            provider: Provider::Local,
+            cache_ttl: section.bounded("cache_ttl", MINUTE / 2, Duration::ZERO..=60 * MINUTE),
+            // Clients are told a minute less than a token lives.
+            token_ttl: section.bounded("token_ttl", 60 * MINUTE, 2 * MINUTE..=30 * 24 * 60 * MINUTE),
+            anonymous: section.or("anonymous", false),
+            builtin_human_access: section.or("builtin_human_access", true),
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! The configuration: one struct for each section, read from a file and the environment, valid when it exists.
+//!
+//! A key is named once, beside its default, in its section's file. Everything that is wrong is said at once, with the
+//! key, where it was given, and what is accepted. Only the files named in it are looked at, never made.
+
+mod auth;
+mod database;
+mod gc;
+mod log;
+mod reader;
+mod registry;
+mod server;
+mod setting;
+mod source;
+mod storage;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+
+pub use self::auth::{Auth, Provider};
+pub use self::database::Database;
+pub use self::gc::Gc;
+pub use self::log::{Log, LogFormat};
+pub use self::registry::Registry;
+pub use self::server::{Server, TlsFiles};
+pub use self::setting::{PublicUrl, Size};
+pub use self::source::Dev;
+pub use self::storage::Storage;
+
+use self::reader::Reader;
+use self::source::{Origin, Sources};
+
+/// The sections, by name.
+const SECTIONS: [&str; 7] = ["server", "database", "storage", "auth", "registry", "gc", "log"];
+
+/// The configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `[server]`.
+    pub server: Server,
+    /// `[database]`.
+    pub database: Database,
+    /// `[storage]`.
+    pub storage: Storage,
+    /// `[auth]`.
+    pub auth: Auth,
+    /// `[registry]`.
+    pub registry: Registry,
+    /// `[gc]`.
+    pub gc: Gc,
+    /// `[log]`.
+    pub log: Log,
+}
+
+impl Config {
+    /// Reads a file, and variables `MCR_<SECTION>_<KEY>`, which win.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or anything in either is unknown, of the wrong kind, missing or contradictory.
+    pub fn load(
+        file: &Path,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut sources = Sources::default();
+        sources.file(file);
+        sources.environment(environment);
+        Self::from_sources(sources)
+    }
+
+    /// The configuration of `mcrsrv dev`: what it sets itself, then the environment, then its command line.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`]; also when plain HTTP would be spoken on an address that other machines reach.
+    pub fn dev(
+        dev: &Dev,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let config = Self::from_sources(dev.sources(environment))?;
+        let address = config.server.listen_addr;
+        if config.server.tls.is_none() && !address.ip().is_loopback() {
+            let message = format!(
+                "server.listen_addr: {address} is not a loopback address, and mcrsrv dev speaks plain HTTP only to \
+                 this machine: leave TLS on, or listen on 127.0.0.1 or [::1]"
+            );
+            return Err(ConfigError { problems: vec![Problem::new(None, message)] });
+        }
+        Ok(config)
+    }
+
+    fn from_sources(sources: Sources) -> Result<Self, ConfigError> {
+        if sources.broken {
+            return Err(ConfigError { problems: sources.problems });
+        }
+        let mut reader = Reader::new(sources);
+        let config = Self::read(&mut reader);
+        let problems = reader.finish();
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError { problems }),
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Option<Self> {
+        // All of them are read before the first is asked for, so that problems of all are told.
+        let server = Server::read(&mut reader.section("server"));
+        let database = Database::read(&mut reader.section("database"));
+        let storage = Storage::read(&mut reader.section("storage"));
+        let auth = Auth::read(&mut reader.section("auth"));
+        let registry = Registry::read(&mut reader.section("registry"));
+        let gc = Gc::read(&mut reader.section("gc"));
+        let log = Log::read(&mut reader.section("log"));
+        Some(Self {
+            server: server?,
+            database: database?,
+            storage: storage?,
+            auth: auth?,
+            registry: registry?,
+            gc: gc?,
+            log: log?,
+        })
+    }
+
+    /// The sections in which `other` differs and which are read only at start: all but the log level.
+    pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let differs = [
+            self.server != other.server,
+            self.database != other.database,
+            self.storage != other.storage,
+            self.auth != other.auth,
+            self.registry != other.registry,
+            self.gc != other.gc,
+            self.log.format != other.log.format,
+        ];
+        SECTIONS
+            .into_iter()
+            .zip(differs)
+            .filter_map(|(section, differs)| differs.then_some(section))
+            .collect()
+    }
+}
+
+/// Something wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    origin: Option<Origin>,
+    message: String,
+}
+
+impl Problem {
+    fn new(origin: Option<Origin>, message: String) -> Self {
+        Self { origin, message }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Some(origin) => write!(f, "{origin}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// Everything that is wrong with the configuration, a line for each.
+#[derive(Debug)]
+pub struct ConfigError {
+    problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// Something about a key that only shows when what it names is used.
+    pub fn new(key: &str, what: impl fmt::Display) -> Self {
+        Self { problems: vec![Problem::new(None, format!("{key}: {what}"))] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is invalid")?;
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! `[server]`: where the registry listens, and how long it is patient.
+
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::reader::Section;
+use super::setting::PublicUrl;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// What the HTTP library can run.
+const MOST_WORKERS: usize = 512;
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where to listen.
+    pub listen_addr: SocketAddr,
+    /// The certificate to show; without it, plain HTTP is spoken.
+    pub tls: Option<TlsFiles>,
+    /// The URL that clients reach the registry by, where it is not the address they connect to.
+    pub public_url: Option<PublicUrl>,
+    /// Whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The longest wait between two reads of a body.
+    pub read_timeout: Duration,
+    /// How long a write may make no progress; zero for as long as it likes.
+    pub write_timeout: Duration,
+    /// How long a connection may stay without a request.
+    pub idle_timeout: Duration,
+    /// How long requests in flight may take when the server stops.
+    pub shutdown_timeout: Duration,
+    /// Threads that serve.
+    pub workers: usize,
+    /// Whether HTTP/2 is offered over TLS.
+    pub http2: bool,
+    /// The most connections at once.
+    pub max_connections: usize,
+}
+
+/// The files of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate with its chain, in PEM form.
+    pub certificate: PathBuf,
+    /// Its key, in PEM form.
+    pub key: PathBuf,
+}
+
+impl Server {
+    pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        let listen_addr = section.required("listen_addr");
+        let tls = read_tls(section);
+        Some(Self {
+            tls,
+            public_url: section.optional("public_url"),
+            trusted_proxies: section.or("trusted_proxies", Vec::new()),
+            read_timeout: section.bounded("read_timeout", 30 * SECOND, SECOND..=HOUR),
+            write_timeout: section.bounded("write_timeout", Duration::ZERO, Duration::ZERO..=24 * HOUR),
+            idle_timeout: section.bounded("idle_timeout", 120 * SECOND, SECOND..=HOUR),
+            shutdown_timeout: section.bounded("shutdown_timeout", 60 * SECOND, Duration::ZERO..=HOUR),
+            workers: section.bounded("workers", cores(), 1..=MOST_WORKERS),
+            http2: section.or("http2", true),
+            max_connections: section.bounded("max_connections", 25_000, 1..=1_000_000),
+            // Last: every key must have been asked for by then.
+            listen_addr: listen_addr?,
+        })
+    }
+}
+
+/// The certificate's files, which are required unless plain HTTP is asked for, and then contradict it.
+fn read_tls(section: &mut Section<'_>) -> Option<TlsFiles> {
+    let certificate = section.optional("tls_cert");
+    let key = section.optional("tls_key");
+    let insecure_http = section.or("insecure_http", false);
+    for (key, what) in [("tls_cert", "a certificate"), ("tls_key", "its key")] {
+        if insecure_http && section.is_given(key) {
+            section.problem(key, "contradicts server.insecure_http = true: give one or the other");
+        }
+        if !insecure_http && !section.is_given(key) {
+            let accepts = format!("a path to {what} in PEM form, unless insecure_http = true");
+            section.missing(key, &accepts);
+        }
+    }
+    Some(TlsFiles { certificate: certificate?, key: key? })
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS)
+}

@@ -1,0 +1,300 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ::log::LevelFilter;
+
+use super::*;
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/mcr.toml");
+
+/// A directory with a configuration file in it, which begins with what is required.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// What is required, on six lines.
+    fn required(&self) -> String {
+        let at = |name| self.path(name).display().to_string();
+        format!(
+            "database.path = {:?}\nstorage.layers_path = {:?}\nauth.provider = \"local\"\n\
+             [server]\ninsecure_http = true\nlisten_addr = \"127.0.0.1:0\"\n",
+            at("mcr.db"),
+            at("layers")
+        )
+    }
+
+    fn load_with(&self, text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let file = self.path("mcr.toml");
+        fs::write(&file, text).unwrap();
+        let environment =
+            environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Config::load(&file, environment)
+    }
+
+    fn load(&self, more: &str) -> Result<Config, ConfigError> {
+        self.load_with(&(self.required() + more), &[])
+    }
+
+    fn variables(&self, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        self.load_with(&self.required(), environment)
+    }
+
+    /// What is said about a file, with the directory's name cut out.
+    fn complaint(&self, more: &str) -> String {
+        let error = self.load(more).unwrap_err().to_string();
+        error.replace(&format!("{}/", self.0.path().display()), "")
+    }
+}
+
+#[test]
+fn what_is_required_is_enough() {
+    let place = Place::new();
+    let config = place.load("").unwrap();
+    assert_eq!(config.server.tls, None);
+    assert_eq!(config.storage.uploads_path, place.path("uploads"), "beside the blobs");
+    assert_eq!(config.server.idle_timeout, Duration::from_secs(120));
+    assert_eq!(config.registry.max_blob_size, None);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
+    let complaint = Place::new().complaint("worker = 3\n");
+    assert!(
+        complaint.contains("mcr.toml:7: server.worker: unknown key; [server] accepts listen_addr, "),
+        "{complaint}"
+    );
+    let complaint = Place::new().complaint("[mcias]\nserver_url = \"https://x\"\n");
+    assert!(
+        complaint.contains("mcr.toml:7: mcias: unknown section; the sections are server, "),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_wrong_kind_is_told_what_is_accepted() {
+    for (line, expected) in [
+        ("workers = \"3\"", r#"server.workers: accepts a whole number, not "3""#),
+        ("http2 = \"true\"", r#"server.http2: accepts true or false, not "true""#),
+        ("http2 = 1.5", "server.http2: accepts true or false, not a float"),
+        ("read_timeout = 30", r#"accepts a duration such as "30s", "5m" or "24h", not the integer 30"#),
+        ("read_timeout = \"0s\"", "from 1s to 1h, not 0s"),
+        ("workers = 513", "accepts a whole number from 1 to 512, not 513"),
+        ("workers = -1", "not the integer -1"),
+        ("trusted_proxies = [\"here\"]", r#"not ["here"]"#),
+        ("public_url = \"https://x/path\"", "a URL without a path"),
+        (
+            "[registry]\nmax_blob_size = 5",
+            r#"accepts a size such as "64KiB", "4MiB" or "1GiB", not the integer 5"#,
+        ),
+        ("[registry]\nmax_manifest_size = \"1GiB\"", "from 1KiB to 64MiB, not 1GiB"),
+        ("[log]\nlevel = \"loud\"", r#""debug" or "trace", not "loud""#),
+        ("[log]\nformat = \"xml\"", r#"accepts "text" or "json", not "xml""#),
+    ] {
+        let complaint = Place::new().complaint(line);
+        assert!(complaint.contains(expected), "{complaint}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_with_the_variable_that_would_do() {
+    let error = Place::new().load_with("", &[]).unwrap_err().to_string();
+    for expected in [
+        "server.listen_addr: is required: an IP address with a port",
+        "set it in [server] or by MCR_SERVER_LISTEN_ADDR",
+        "server.tls_cert: is required",
+        "server.tls_key: is required",
+        "database.path: is required",
+        "storage.layers_path: is required",
+        "auth.provider: must be \"local\" in this version",
+    ] {
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let complaint = Place::new().complaint("workers = 0\nhttp3 = true\n[gc]\ngrace = 1\n");
+    let lines: Vec<&str> = complaint.lines().skip(1).map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(lines, ["  mcr.toml:7", "  mcr.toml:8", "  mcr.toml:10"]);
+}
+
+#[test]
+fn what_is_not_toml_is_told_with_its_line() {
+    let complaint = Place::new().complaint("\nworkers = = 3\n");
+    assert!(complaint.contains("mcr.toml:8: not TOML: "), "{complaint}");
+    assert!(!complaint.contains("is required"), "{complaint}");
+    let missing = Config::load(Path::new("/nowhere/mcr.toml"), []).unwrap_err().to_string();
+    assert!(missing.contains("/nowhere/mcr.toml: the configuration cannot be read: "), "{missing}");
+}
+
+#[test]
+fn keys_outside_of_sections_are_told() {
+    let error = Place::new().load_with("level = 1\nlog = 2\n", &[]).unwrap_err().to_string();
+    assert!(error.contains("level: unknown key outside of all sections"), "{error}");
+    assert!(error.contains("log: is a section: write [log]"), "{error}");
+}
+
+#[test]
+fn a_variable_wins_whatever_the_kind() {
+    let place = Place::new();
+    let config = place
+        .load_with(
+            &(place.required() + "workers = 3\n"),
+            &[
+                ("MCR_SERVER_WORKERS", "5"),
+                ("MCR_SERVER_HTTP2", "false"),
+                ("MCR_SERVER_READ_TIMEOUT", "7s"),
+                ("MCR_SERVER_TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+                ("MCR_SERVER_PUBLIC_URL", "https://r.example:8443/"),
+                ("MCR_REGISTRY_MAX_BLOB_SIZE", "2GiB"),
+                ("MCR_LOG_LEVEL", "debug"),
+                ("MCR_LOG_FORMAT", ""),
+            ],
+        )
+        .unwrap();
+    assert_eq!(config.server.workers, 5);
+    assert!(!config.server.http2);
+    assert_eq!(config.server.read_timeout, Duration::from_secs(7));
+    assert_eq!(config.server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+    assert_eq!(config.server.public_url.unwrap().as_str(), "https://r.example:8443");
+    assert_eq!(config.registry.max_blob_size, Some(Size::from_bytes(2 << 30)));
+    assert_eq!(config.log, Log { level: LevelFilter::Debug, format: LogFormat::Text });
+    let list = place.variables(&[("MCR_SERVER_TRUSTED_PROXIES", r#"["10.1.2.3"]"#)]).unwrap();
+    assert_eq!(list.server.trusted_proxies, ["10.1.2.3/32".parse().unwrap()]);
+}
+
+#[test]
+fn a_variable_for_no_key_is_refused_and_one_for_no_section_is_not_ours() {
+    let place = Place::new();
+    let error = place.variables(&[("MCR_SERVER_WORKER", "5")]).unwrap_err().to_string();
+    assert!(error.contains("MCR_SERVER_WORKER: server.worker: unknown key"), "{error}");
+    let error = place.variables(&[("MCR_SERVER_WORKERS", "many")]).unwrap_err().to_string();
+    assert!(
+        error.contains(r#"MCR_SERVER_WORKERS: server.workers: accepts a whole number, not "many""#),
+        "{error}"
+    );
+    place
+        .variables(&[("MCRCTL_SERVER_WORKER", "5"), ("MCR_PORT_443_TCP", "x"), ("MCR_WEB_SERVER_URL", "x")])
+        .unwrap();
+}
+
+#[test]
+fn plain_http_and_a_certificate_contradict_each_other() {
+    let complaint = Place::new().complaint("tls_cert = \"server.crt\"\n");
+    assert!(
+        complaint.contains("mcr.toml:7: server.tls_cert: contradicts server.insecure_http"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn another_provider_is_refused_clearly() {
+    for provider in ["mcias", "ldap"] {
+        let place = Place::new();
+        let error = place.variables(&[("MCR_AUTH_PROVIDER", provider)]).unwrap_err().to_string();
+        assert!(error.contains(r#"auth.provider: must be "local" in this version"#), "{error}");
+    }
+}
+
+#[test]
+fn storage_must_be_two_directories_on_one_file_system() {
+    let place = Place::new();
+    let of = |uploads: &Path| place.variables(&[("MCR_STORAGE_UPLOADS_PATH", uploads.to_str().unwrap())]);
+    of(&place.path("not/yet/there")).unwrap();
+    for nested in ["layers", "layers/uploads", ""] {
+        let error = of(&place.path(nested)).unwrap_err().to_string();
+        assert!(error.contains("neither in the other"), "{error}");
+    }
+    // /proc is a file system of its own wherever there is one.
+    let error = of(Path::new("/proc/uploads")).unwrap_err().to_string();
+    assert!(error.contains("is on another file system"), "{error}");
+    symlink("/proc", place.path("link")).unwrap();
+    assert!(of(&place.path("link/uploads")).is_err(), "by the nearest parent that exists, links followed");
+    fs::write(place.path("file"), "").unwrap();
+    let error = of(&place.path("file")).unwrap_err().to_string();
+    assert!(error.contains("is not a directory"), "{error}");
+}
+
+#[test]
+fn dev_needs_nothing_and_the_environment_and_flags_win() {
+    let data = tempfile::tempdir().unwrap();
+    let dev = |listen: Option<&str>, http, environment: &[(&str, &str)]| {
+        let dev = Dev {
+            data: data.path().to_owned(),
+            listen: listen.map(|address| address.parse().unwrap()),
+            http,
+        };
+        let environment =
+            environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Config::dev(&dev, environment)
+    };
+    let plain = dev(None, false, &[]).unwrap();
+    assert_eq!(plain.server.listen_addr.to_string(), "127.0.0.1:5000");
+    assert_eq!(plain.server.tls.unwrap().certificate, data.path().join("tls/server.crt"));
+    let address = [("MCR_SERVER_LISTEN_ADDR", "127.0.0.1:7")];
+    assert_eq!(dev(None, false, &address).unwrap().server.listen_addr.port(), 7);
+    assert_eq!(dev(Some("127.0.0.1:8"), false, &address).unwrap().server.listen_addr.port(), 8);
+    assert_eq!(dev(None, true, &[]).unwrap().server.tls, None);
+    assert_eq!(dev(None, false, &[("MCR_SERVER_INSECURE_HTTP", "true")]).unwrap().server.tls, None);
+    dev(Some("0.0.0.0:0"), false, &[]).unwrap();
+    let error = dev(Some("0.0.0.0:0"), true, &[]).unwrap_err().to_string();
+    assert!(error.contains("is not a loopback address"), "{error}");
+    let error = dev(None, true, &[("MCR_SERVER_TLS_CERT", "x")]).unwrap_err().to_string();
+    assert!(error.contains("MCR_SERVER_TLS_CERT: server.tls_cert: contradicts"), "{error}");
+}
+
+/// The example with every setting in force: a comment that begins without a space is one.
+fn example_in_full() -> String {
+    let lines = fs::read_to_string(EXAMPLE).unwrap();
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with(' ') => setting.to_owned(),
+        _ => line.to_owned(),
+    };
+    lines.lines().map(uncommented).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_has_every_key_and_nothing_else() {
+    let text = example_in_full();
+    let table: toml::Table = text.parse().unwrap();
+    let in_example: BTreeSet<String> = table
+        .iter()
+        .flat_map(|(section, keys)| {
+            keys.as_table().unwrap().keys().map(move |key| format!("{section}.{key}"))
+        })
+        .collect();
+    let mut reader = Reader::new(Sources::default());
+    Config::read(&mut reader);
+    assert_eq!(in_example, reader.asked().into_iter().collect());
+}
+
+#[test]
+fn the_examples_values_are_the_defaults() {
+    let place = Place::new();
+    // The paths of the example are not this machine's, and plain HTTP needs no certificate.
+    let layers = place.path("layers");
+    let database = place.path("mcr.db");
+    let environment = [
+        ("MCR_STORAGE_LAYERS_PATH", layers.to_str().unwrap()),
+        ("MCR_DATABASE_PATH", database.to_str().unwrap()),
+    ];
+    let load =
+        |text: &str, more: &[(&str, &str)]| place.load_with(text, &[&environment, more].concat()).unwrap();
+    let as_it_is = load(&fs::read_to_string(EXAMPLE).unwrap(), &[]);
+    let uploads = as_it_is.storage.uploads_path.display().to_string();
+    let mut in_full = load(&example_in_full(), &[("MCR_STORAGE_UPLOADS_PATH", &uploads)]);
+    // Those without a default that could be written down.
+    assert!(in_full.server.public_url.take().is_some());
+    in_full.server.workers = as_it_is.server.workers;
+    assert_eq!(in_full, as_it_is);
+}
