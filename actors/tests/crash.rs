@@ -1,5 +1,7 @@
 //! Publishing, cut after each call to the file system: what was acknowledged is there, and no row lacks its file.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

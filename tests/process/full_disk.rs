@@ -41,7 +41,10 @@ fn a_full_disk_refuses_and_recovers() {
     let mut client = server.client();
     let kept = Noise::new(1).bytes(1 << 20);
     assert_eq!(push_blob(&mut client, "a", &kept).unwrap().status, 201);
-    assert_eq!(push_manifest(&mut client, "a", "v1", &manifest(&[kept.clone()])).unwrap().status, 201);
+    assert_eq!(
+        push_manifest(&mut client, "a", "v1", &manifest(std::slice::from_ref(&kept))).unwrap().status,
+        201
+    );
     let begun = client.request("POST", "/v2/a/blobs/uploads/", &[], b"");
     let part = Noise::new(2).bytes(1 << 20);
     assert_eq!(client.request("PATCH", &begun.location(), &[], &part).status, 202);
@@ -55,7 +58,7 @@ fn a_full_disk_refuses_and_recovers() {
     fill(&at);
     let refused = push_blob(&mut client, "a", &part).unwrap();
     assert!([503, 507].contains(&refused.status), "{} {}", refused.status, refused.text());
-    assert_eq!(client.get("/v2/a/manifests/v1").body, manifest(&[kept.clone()]));
+    assert_eq!(client.get("/v2/a/manifests/v1").body, manifest(std::slice::from_ref(&kept)));
     assert_eq!(client.get(&format!("/v2/a/blobs/{}", digest(&kept))).body, kept);
 
     std::fs::remove_file(at.join("filler")).unwrap();

@@ -1,6 +1,8 @@
 //! The real program, seen from outside: what it keeps when it is killed, what it does under load, what it answers to
 //! nonsense. `MCRSRV` names the program to test; without it the one that cargo built is taken.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod access;
 mod concurrency;
 mod full_disk;

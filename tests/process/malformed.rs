@@ -21,12 +21,8 @@ fn refused(client: &mut Client, method: &str, path: &str, headers: &[(&str, &str
     }
 }
 
-#[test]
-fn paths() {
-    let data = Data::new();
-    let server = data.start(&[]);
-    let mut client = server.client();
-    let long = "a".repeat(300);
+/// Texts that name no repository.
+fn bad_names() -> Vec<String> {
     let names = [
         "",
         "A",
@@ -55,34 +51,35 @@ fn paths() {
         "a*",
         "\u{e4}",
         "%c3%a4",
-        &long,
     ];
-    for name in names {
-        refused(&mut client, "GET", &format!("/v2/{name}/tags/list"), &[], b"");
-        refused(&mut client, "POST", &format!("/v2/{name}/blobs/uploads/"), &[], b"");
-        refused(
-            &mut client,
-            "PUT",
-            &format!("/v2/{name}/manifests/v1"),
-            &[("Content-Type", MANIFEST)],
-            b"{}",
-        );
-        refused(&mut client, "GET", &format!("/v2/{name}/blobs/{GOOD}"), &[], b"");
-    }
+    names.into_iter().map(str::to_owned).chain(["a".repeat(300)]).collect()
+}
+
+/// Texts that are neither a tag nor a digest.
+fn bad_references() -> Vec<String> {
     let references =
         ["", ".a", "-a", "a%00", "a%2Fb", "sha256:", "sha256:xyz", "sha256:ABC", "md5:00", ":", "a:b", "%ff"];
-    for reference in references.into_iter().chain([&*"t".repeat(129), &*format!("sha256:{}", "A".repeat(64))])
-    {
+    let long = ["t".repeat(129), format!("sha256:{}", "A".repeat(64))];
+    references.into_iter().map(str::to_owned).chain(long).collect()
+}
+
+#[test]
+fn paths() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut client = server.client();
+    let json = [("Content-Type", MANIFEST)];
+    for name in bad_names() {
+        refused(&mut client, "GET", &format!("/v2/{name}/tags/list"), &[], b"");
+        refused(&mut client, "POST", &format!("/v2/{name}/blobs/uploads/"), &[], b"");
+        refused(&mut client, "PUT", &format!("/v2/{name}/manifests/v1"), &json, b"{}");
+        refused(&mut client, "GET", &format!("/v2/{name}/blobs/{GOOD}"), &[], b"");
+    }
+    for reference in bad_references() {
         for method in ["GET", "HEAD", "DELETE"] {
             refused(&mut client, method, &format!("/v2/a/manifests/{reference}"), &[], b"");
         }
-        refused(
-            &mut client,
-            "PUT",
-            &format!("/v2/a/manifests/{reference}"),
-            &[("Content-Type", MANIFEST)],
-            b"{}",
-        );
+        refused(&mut client, "PUT", &format!("/v2/a/manifests/{reference}"), &json, b"{}");
         refused(&mut client, "GET", &format!("/v2/a/blobs/{reference}"), &[], b"");
         refused(&mut client, "GET", &format!("/v2/a/referrers/{reference}"), &[], b"");
         refused(&mut client, "PATCH", &format!("/v2/a/blobs/uploads/{reference}"), &[], b"x");

@@ -2,14 +2,14 @@
 //!
 //! 1. The upload writes a temporary file that it made with `O_EXCL`, on the file system of the store.
 //! 2. It syncs the file (`fdatasync`): content and length last. Its last handle is closed.
-//! 3. [`publish`] makes the directories that are missing, syncing each one's parent, or the new directory could be gone
+//! 3. Publishing makes the directories that are missing, syncing each one's parent, or the new directory could be gone
 //!    after a power cut together with what is in it.
 //! 4. It brings the file into place: by a rename, or, where acknowledged bytes of an upload rest on the old name, by a
 //!    second name; the old one goes after the row is committed. At every moment there is a whole file or none.
 //! 5. The directory is synced: the name lasts.
 //! 6. Only now may a row name the digest.
 //!
-//! Removal goes the other way: the row is condemned and committed, then [`remove`] takes the name away. That needs no
+//! Removal goes the other way: the row is condemned and committed, then the name is taken away. That needs no
 //! sync: a name that comes back after a power cut is a file without a row, which the next sweep finds.
 
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! What is asked of a file system, as a trait with written contracts: the [`real`] one, and for tests a [`fake`]
+//! What is asked of a file system, as a trait with written contracts: the [`real`] one, and for tests a fake
 //! one that loses what was not synced and fails when it is told to.
 //!
 //! Every call blocks. They are made on threads that exist for that, never on a worker, but for the reads that say
