@@ -242,7 +242,7 @@ impl Session {
     fn open_file(&mut self) -> Result<&mut Box<dyn WriteFile>, UploadError> {
         match &mut self.file {
             Some(file) => Ok(file),
-            none => Ok(none.insert(self.shared.fs.create(&self.shared.path(self.id))?)),
+            none => Ok(none.insert(new_file(self.shared.fs.as_ref(), &self.shared.path(self.id))?)),
         }
     }
 
@@ -265,6 +265,18 @@ impl Session {
         }
         self.ended.do_send(Ended(self.id));
         context.stop();
+    }
+}
+
+/// An empty file to begin with; one that is there holds what a request brought that was never acknowledged.
+fn new_file(fs: &dyn Fs, path: &std::path::Path) -> std::io::Result<Box<dyn WriteFile>> {
+    match fs.create(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let mut file = fs.open_to_write(path)?;
+            file.truncate(0)?;
+            Ok(file)
+        }
+        created => created,
     }
 }
 
