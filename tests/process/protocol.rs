@@ -320,3 +320,46 @@ fn too_many_uploads_and_too_large_blobs_are_refused_with_the_bound() {
     assert_eq!(client.request("DELETE", &first, &[], b"").status, 204);
     assert_eq!(client.request("POST", "/v2/a/blobs/uploads/", &[], b"").status, 202);
 }
+
+#[test]
+fn a_long_upload_outlives_its_token_and_nothing_else_does() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_AUTH_CACHE_TTL", "0s")]);
+    let given = json(&server.client().get("/v2/token"));
+    let token = format!("Bearer {}", given["token"].as_str().unwrap());
+    let mut holder = server.stranger().authorized(&token);
+    let location = holder.request("POST", "/v2/a/blobs/uploads/", &[], b"").location();
+    let others = server.client().request("POST", "/v2/a/blobs/uploads/", &[], b"").location();
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    database.execute("UPDATE tokens SET expires_at = unixepoch() * 1000 - 1", []).unwrap();
+    let lapsed = holder.get("/v2/");
+    assert_eq!(lapsed.status, 401);
+    assert!(lapsed.header("www-authenticate").unwrap().contains("error=\"invalid_token\""));
+    assert_eq!(holder.request("PATCH", &location, &[], b"abc").status, 202);
+    assert_eq!(holder.get(&location).status, 204);
+    assert_eq!(holder.request("PATCH", &others, &[], b"abc").status, 401);
+    assert_eq!(holder.request("POST", "/v2/a/blobs/uploads/", &[], b"").status, 401);
+    database.execute("UPDATE tokens SET revoked_at = 1", []).unwrap();
+    assert_eq!(holder.request("PATCH", &location, &[], b"def").status, 401, "it was revoked");
+}
+
+#[test]
+fn a_pusher_that_hears_200_may_rely_on_the_blob_for_the_grace() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let blob = Noise::new(11).bytes(10);
+    assert_eq!(push_blob(&mut client, "a", &blob).unwrap().status, 201);
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    database.execute("UPDATE repository_blobs SET kept_until = 0", []).unwrap();
+    let kept_until = || -> i64 {
+        database.query_row("SELECT kept_until FROM repository_blobs", [], |row| row.get(0)).unwrap()
+    };
+    let path = format!("/v2/a/blobs/{}", digest(&blob));
+    assert_eq!((client.get(&path).status, kept_until()), (200, 0));
+    let now: i64 = database.query_row("SELECT unixepoch() * 1000", [], |row| row.get(0)).unwrap();
+    assert_eq!(client.request("HEAD", &path, &[], b"").status, 200);
+    let kept = kept_until();
+    assert!(kept >= now + 3_600_000, "{kept} is less than an hour after {now}");
+    assert_eq!(client.request("HEAD", &path, &[], b"").status, 200);
+    assert_eq!(kept_until(), kept, "it was long enough and was written all the same");
+}
