@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, ArbiterHandle, AsyncContext, AtomicResponse, Context, Handler, Message,
-    MessageResult, Recipient, ResponseActFuture, ResponseFuture, WrapFuture,
+    Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
+    ResponseActFuture, ResponseFuture, WrapFuture,
 };
 use tokio::sync::oneshot;
 
@@ -15,6 +15,7 @@ use super::cache::{Cache, Finding, Key};
 use super::provider::{Provider, ProviderError, Validation};
 use super::{
     AuthError, AuthSettings, Authenticated, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret,
+    TokenHash,
 };
 use crate::ask::{AskError, Handle};
 use crate::clock::Clock;
@@ -26,6 +27,9 @@ const LIMIT: usize = 20_000;
 const DEADLINE: Duration = Duration::from_secs(60);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// Somebody who waits for the provider's verdict.
+type Waiting = oneshot::Sender<Result<Found, AuthError>>;
+
 /// Owns what is known.
 pub struct AuthCache {
     settings: AuthSettings,
@@ -33,7 +37,9 @@ pub struct AuthCache {
     anonymous_key: [u8; 32],
     introduction: Introduction,
     cache: Cache,
-    asking: HashMap<Key, Vec<oneshot::Sender<Result<Found, AuthError>>>>,
+    /// Who waits for which question to the provider, by the epoch in which it was put: one that is put after a
+    /// revocation does not share the answer to one from before it.
+    asking: HashMap<(Key, u64), Vec<Waiting>>,
     readers: Vec<Recipient<Forget>>,
     /// Counts revocations, from 1.
     epoch: u64,
@@ -73,10 +79,11 @@ pub(super) struct Introduce;
 #[rtype(result = "Result<(), AuthError>")]
 pub(super) struct Subscribe(pub(super) Recipient<Forget>);
 
-/// Something was revoked: nothing that was known before may be believed.
+/// A token was revoked: what is known of it goes, and answers from before this epoch are not remembered.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(super) struct Forget {
+    pub(super) token: TokenHash,
     pub(super) epoch: u64,
 }
 
@@ -164,25 +171,25 @@ impl AuthCache {
                 let found = self.found(finding, epoch);
                 // What was asked before a revocation is an answer, but nothing to remember.
                 if epoch == self.epoch {
-                    self.cache.put(key, found.finding.clone(), found.believed_until);
+                    self.cache.put(key, found.finding.clone(), self.now(), found.believed_until);
                 }
                 Ok(found)
             }
             Err(error) => Err(unavailable(&error)),
         };
-        for waiting in self.asking.remove(&key).unwrap_or_default() {
+        for waiting in self.asking.remove(&(key, epoch)).unwrap_or_default() {
             // Whoever asked may be gone.
             let _unheard = waiting.send(answer.clone());
         }
     }
 
-    /// Forgets everything, here and in every reader, and waits until they have.
-    fn forget(&mut self) -> ResponseFuture<()> {
+    /// Forgets a token, here and in every reader, and waits until they have.
+    fn forget(&mut self, token: TokenHash) -> ResponseFuture<()> {
         self.epoch += 1;
-        self.cache.clear();
+        self.cache.forget(&token);
         self.readers.retain(Recipient::connected);
-        let told: Vec<_> =
-            self.readers.iter().map(|reader| reader.send(Forget { epoch: self.epoch })).collect();
+        let forget = Forget { token, epoch: self.epoch };
+        let told: Vec<_> = self.readers.iter().map(|reader| reader.send(forget)).collect();
         Box::pin(async move {
             for reader in told {
                 // One that stopped meanwhile believes nothing any more.
@@ -206,10 +213,10 @@ impl AuthCache {
             return Box::pin(std::future::ready(Ok(self.found(finding, self.epoch))));
         }
         let (reply, answer) = oneshot::channel();
-        let waiting = self.asking.entry(key).or_default();
+        let (provider, epoch) = (Arc::clone(&self.provider), self.epoch);
+        let waiting = self.asking.entry((key, epoch)).or_default();
         waiting.push(reply);
         if waiting.len() == 1 {
-            let (provider, epoch) = (Arc::clone(&self.provider), self.epoch);
             let until = now.after(self.settings.cache_ttl);
             let asked = async move { ask_provider(provider.as_ref(), &credentials, until).await };
             context.spawn(
@@ -336,19 +343,21 @@ impl Handler<LoginAnonymous> for AuthCache {
 }
 
 impl Handler<Logout> for AuthCache {
-    type Result = AtomicResponse<Self, Result<(), AuthError>>;
+    type Result = ResponseActFuture<Self, Result<(), AuthError>>;
 
+    /// Others are answered while the provider revokes: it may be slow, and until it has, the token is good.
     fn handle(&mut self, Logout { token }: Logout, _: &mut Self::Context) -> Self::Result {
-        let provider = Arc::clone(&self.provider);
+        let (provider, token_hash) = (Arc::clone(&self.provider), token.token_hash());
         let revoked = async move { provider.logout(&token).await.map_err(|error| unavailable(&error)) };
-        AtomicResponse::new(Box::pin(revoked.into_actor(self).then(|revoked, cache, _| {
-            let forgotten = cache.forget();
+        Box::pin(revoked.into_actor(self).then(move |revoked, cache, _| {
+            // Also after a failure: the provider may have revoked it and only its answer was lost.
+            let forgotten = cache.forget(token_hash);
             async move {
                 forgotten.await;
                 revoked
             }
             .into_actor(cache)
-        })))
+        }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, Context, Handler, ResponseActFuture, ResponseFuture, WrapFuture};
+use actix::{Actor, ActorFutureExt, ActorResponse, Context, Handler, ResponseFuture, WrapFuture};
 
 use super::actor::{AuthCache, Find, Forget, Found, Introduce, Introduction, Subscribe};
 use super::cache::Cache;
@@ -57,29 +57,26 @@ impl Actor for AuthReader {
 impl Handler<Forget> for AuthReader {
     type Result = ();
 
-    fn handle(&mut self, Forget { epoch }: Forget, _: &mut Self::Context) {
+    fn handle(&mut self, Forget { token, epoch }: Forget, _: &mut Self::Context) {
         self.epoch = epoch;
-        self.cache.clear();
+        self.cache.forget(&token);
     }
 }
 
 impl Handler<Authenticate> for AuthReader {
-    type Result = ResponseActFuture<Self, Result<Authenticated, AuthError>>;
+    type Result = ActorResponse<Self, Result<Authenticated, AuthError>>;
 
     fn handle(&mut self, Authenticate { credentials }: Authenticate, _: &mut Self::Context) -> Self::Result {
         let key = self.introduction.key(&credentials);
-        let known = self.cache.get(&key, self.introduction.clock.now());
-        let owner = self.owner.clone();
-        let found = async move {
-            match known {
-                Some((finding, believed_until)) => Ok(Found { finding, believed_until, epoch: 0 }),
-                None => owner.ask(Find { key, credentials }).await.map_err(asked),
-            }
-        };
-        Box::pin(found.into_actor(self).map(move |found, reader, _| {
-            let Found { finding, believed_until, epoch } = found?;
-            if epoch > 0 && epoch >= reader.epoch {
-                reader.cache.put(key, finding.clone(), believed_until);
+        if let Some((finding, _)) = self.cache.get(&key, self.introduction.clock.now()) {
+            return ActorResponse::reply(finding.answer());
+        }
+        let found = self.owner.ask(Find { key, credentials }).into_actor(self);
+        ActorResponse::r#async(found.map(move |found, reader, _| {
+            let Found { finding, believed_until, epoch } = found.map_err(asked)?;
+            if epoch >= reader.epoch {
+                let now = reader.introduction.clock.now();
+                reader.cache.put(key, finding.clone(), now, believed_until);
             }
             finding.answer()
         }))

@@ -1,4 +1,6 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Semaphore;
 
 use super::local::{Ensured, LocalProvider, ensure_admin};
 use super::provider::{ProviderError, Validation, Verdict};
@@ -9,12 +11,30 @@ use crate::db::Db;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
-/// Counts what it is asked; knows the token "good" and ada's password "right".
-#[derive(Default)]
+/// Counts what it is asked; knows the token "good" until it is revoked, and ada's password "right". While a gate is
+/// closed, answers that are already decided wait behind it.
 struct Counting {
     validated: AtomicUsize,
     verified: AtomicUsize,
-    down: std::sync::atomic::AtomicBool,
+    logged_out: AtomicUsize,
+    down: AtomicBool,
+    revoked: AtomicBool,
+    validations: Semaphore,
+    revocations: Semaphore,
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        Self {
+            validated: AtomicUsize::default(),
+            verified: AtomicUsize::default(),
+            logged_out: AtomicUsize::default(),
+            down: AtomicBool::default(),
+            revoked: AtomicBool::default(),
+            validations: Semaphore::new(1),
+            revocations: Semaphore::new(1),
+        }
+    }
 }
 
 impl Counting {
@@ -40,8 +60,13 @@ impl Provider for Counting {
     fn validate<'a>(&'a self, token: &'a Secret) -> Verdict<'a, Validation> {
         let expires_at = NOW.after(Duration::from_secs(10));
         let good = Validation::Valid { principal: ada(), expires_at };
-        let answer = if token.expose() == "good" { good } else { Validation::Invalid };
-        Box::pin(self.slowly(&self.validated, answer))
+        let is_good = token.expose() == "good" && !self.revoked.load(Ordering::SeqCst);
+        let answer = self.slowly(&self.validated, if is_good { good } else { Validation::Invalid });
+        Box::pin(async {
+            let answer = answer.await;
+            drop(self.validations.acquire().await);
+            answer
+        })
     }
 
     fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Arc<Principal>>> {
@@ -54,8 +79,13 @@ impl Provider for Counting {
         Box::pin(async move { Ok(LoggedIn { token, principal, expires_at: NOW }) })
     }
 
-    fn logout<'a>(&'a self, _: &'a Secret) -> Verdict<'a, ()> {
-        Box::pin(async { Ok(()) })
+    fn logout<'a>(&'a self, token: &'a Secret) -> Verdict<'a, ()> {
+        Box::pin(async {
+            self.logged_out.fetch_add(1, Ordering::SeqCst);
+            self.revoked.fetch_or(token.expose() == "good", Ordering::SeqCst);
+            drop(self.revocations.acquire().await);
+            Ok(())
+        })
     }
 
     fn purge(&self) -> Verdict<'_, ()> {
@@ -159,17 +189,75 @@ async fn a_provider_that_is_down_is_no_verdict_and_cached_answers_serve_until_th
     assert!(world.readers[0].ask(token("good")).await.is_ok());
 }
 
+fn logout(text: &str) -> Logout {
+    Logout { token: Secret::new(text) }
+}
+
+/// Lets everybody else go on until `done` says so.
+async fn eventually(done: impl Fn() -> bool) {
+    let polled = async {
+        while !done() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), polled).await.unwrap();
+}
+
 #[actix::test]
 async fn a_revocation_is_heard_everywhere_before_it_is_acknowledged() {
     let world = world(false).await;
     for reader in &world.readers {
         reader.ask(token("good")).await.unwrap();
     }
-    world.readers[0].ask(Logout { token: Secret::new("good") }).await.unwrap();
+    world.readers[0].ask(logout("good")).await.unwrap();
     for reader in &world.readers {
-        reader.ask(token("good")).await.unwrap();
+        assert!(is_invalid(&reader.ask(token("good")).await));
     }
     assert_eq!(world.provider.validated.load(Ordering::SeqCst), 2);
+}
+
+#[actix::test]
+async fn a_question_after_a_revocation_never_shares_an_answer_from_before_it() {
+    let world = world(false).await;
+    let closed = world.provider.validations.acquire().await.unwrap();
+    let before = world.readers[0].ask(token("good"));
+    eventually(|| world.provider.validated.load(Ordering::SeqCst) == 1).await;
+    world.readers[0].ask(logout("good")).await.unwrap();
+    let after = world.readers.each_ref().map(|reader| reader.ask(token("good")));
+    drop(closed);
+    assert!(before.await.is_ok(), "it was asked before");
+    for answer in futures_util::future::join_all(after).await {
+        assert!(is_invalid(&answer), "{answer:?}");
+    }
+    // Nor is the old answer remembered by anybody.
+    for reader in &world.readers {
+        assert!(is_invalid(&reader.ask(token("good")).await));
+    }
+}
+
+#[actix::test]
+async fn a_revocation_that_takes_long_holds_up_nobody_else() {
+    let world = world(false).await;
+    let closed = world.provider.revocations.acquire().await.unwrap();
+    let slow = world.readers[0].ask(logout("other"));
+    eventually(|| world.provider.logged_out.load(Ordering::SeqCst) == 1).await;
+    let asked = tokio::time::timeout(Duration::from_secs(20), world.readers[1].ask(token("good"))).await;
+    assert!(asked.unwrap().is_ok());
+    drop(closed);
+    slow.await.unwrap();
+}
+
+#[actix::test]
+async fn a_revocation_makes_nobody_else_log_in_again() {
+    let world = world(false).await;
+    for reader in &world.readers {
+        reader.ask(basic("ada", "right")).await.unwrap();
+    }
+    world.readers[0].ask(logout("good")).await.unwrap();
+    for reader in &world.readers {
+        reader.ask(basic("ada", "right")).await.unwrap();
+    }
+    assert_eq!(world.provider.verified.load(Ordering::SeqCst), 1);
 }
 
 #[actix::test]
