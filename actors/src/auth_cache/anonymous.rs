@@ -29,20 +29,23 @@ fn sign(key: &[u8; 32], expires_at: i64) -> String {
     signature.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+fn token(key: &[u8; 32], expires_at: i64) -> String {
+    format!("{PREFIX}{expires_at}_{}", sign(key, expires_at))
+}
+
 /// A new token and when its life ends.
 pub(super) fn issue(key: &[u8; 32], now: Timestamp) -> (Secret, Timestamp) {
     let expires_at = now.after(LIFE);
-    let token = format!("{PREFIX}{}_{}", expires_at.as_millis(), sign(key, expires_at.as_millis()));
-    (Secret::new(token), expires_at)
+    (Secret::new(token(key, expires_at.as_millis())), expires_at)
 }
 
-/// When the life of this token ends, if it is one of ours.
-pub(super) fn verify(key: &[u8; 32], token: &Secret) -> Option<Timestamp> {
-    let (expires_at, signature) = token.expose().strip_prefix(PREFIX)?.split_once('_')?;
+/// When the life of this token ends, if it is one of ours, character for character.
+pub(super) fn verify(key: &[u8; 32], shown: &Secret) -> Option<Timestamp> {
+    let (expires_at, _) = shown.expose().strip_prefix(PREFIX)?.split_once('_')?;
     let expires_at: i64 = expires_at.parse().ok()?;
     // Both sides are hashed once more, so that the comparison's time tells nothing of the signature.
     let blind = |text: &str| keyed_hash(key, &[text.as_bytes()]);
-    (blind(signature) == blind(&sign(key, expires_at))).then(|| Timestamp::from_millis(expires_at))
+    (blind(shown.expose()) == blind(&token(key, expires_at))).then(|| Timestamp::from_millis(expires_at))
 }
 
 #[cfg(test)]
@@ -55,9 +58,12 @@ mod tests {
         let (token, expires_at) = issue(&[1; 32], now);
         assert_eq!(verify(&[1; 32], &token), Some(expires_at));
         assert_eq!(verify(&[2; 32], &token), None);
-        let longer = token.expose().replace("_3600005_", "_9600005_");
-        assert_ne!(longer, token.expose());
-        assert_eq!(verify(&[1; 32], &Secret::new(longer)), None);
+        // Neither another time nor another spelling of the same one.
+        for time in ["_9600005_", "_+3600005_", "_03600005_", "__", "_x_", "_"] {
+            let other = token.expose().replace("_3600005_", time);
+            assert_ne!(other, token.expose());
+            assert_eq!(verify(&[1; 32], &Secret::new(other)), None, "{time}");
+        }
         assert_eq!(verify(&[1; 32], &Secret::new("mcr_anonymous_")), None);
     }
 }

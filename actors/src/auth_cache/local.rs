@@ -157,3 +157,6 @@ pub async fn ensure_admin(
         false => Ok(Ensured::AlreadyThere),
     }
 }
+
+#[cfg(test)]
+mod tests;

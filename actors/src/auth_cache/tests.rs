@@ -275,6 +275,17 @@ async fn anonymous_tokens_are_given_and_taken_only_where_that_is_configured() {
 }
 
 #[actix::test]
+async fn an_anonymous_token_outlives_a_restart() {
+    let world = world(true).await;
+    let given = world.readers[0].ask(LoginAnonymous).await.unwrap();
+    let restarted = readers(settings(true), world.provider.clone(), &world.db, &world.clock).await;
+    let found = restarted[0].ask(token(given.token.expose())).await.unwrap();
+    assert!(found.principal.is_anonymous());
+    assert_eq!(found.expires_at, given.expires_at);
+    assert_eq!(world.provider.validated.load(Ordering::SeqCst), 0);
+}
+
+#[actix::test]
 async fn the_embedded_provider_from_password_to_revocation() {
     let world = world(false).await;
     let (right, clock) = (Secret::new("correct horse"), world.clock.clone());
