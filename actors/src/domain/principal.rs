@@ -101,6 +101,14 @@ impl Action {
     pub const ALL: [Self; 6] =
         [Self::VersionCheck, Self::Pull, Self::Push, Self::Delete, Self::Catalog, Self::ManagePolicy];
 
+    /// Whether it concerns the registry as a whole and no one repository.
+    pub fn is_global(self) -> bool {
+        match self {
+            Self::VersionCheck | Self::Catalog | Self::ManagePolicy => true,
+            Self::Pull | Self::Push | Self::Delete => false,
+        }
+    }
+
     /// Its name in rules.
     pub fn as_str(self) -> &'static str {
         match self {

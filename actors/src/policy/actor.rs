@@ -195,4 +195,19 @@ mod tests {
         assert!(matches!(refused, Err(AskError::Refused(PolicyError::BadRule { id: 2, .. }))), "{refused:?}");
         assert!(may_pull(&readers[1]).await);
     }
+
+    #[actix::test]
+    async fn a_reader_whose_thread_has_ended_holds_up_no_reload() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Db::start(&directory.path().join("mcr.db"), &actix::Arbiter::current()).unwrap();
+        let policy = Policy::start(db, true, &actix::Arbiter::current()).await.unwrap();
+        let (thread, owner) = (actix::Arbiter::new(), policy.clone());
+        let (started, reader) = tokio::sync::oneshot::channel();
+        thread.spawn(async move { started.send(PolicyReader::start(&owner).await.unwrap()).unwrap() });
+        let reader = reader.await.unwrap();
+        thread.stop();
+        thread.join().unwrap();
+        assert!(!reader.is_alive());
+        policy.ask(Reload).await.unwrap();
+    }
 }

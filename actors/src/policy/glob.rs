@@ -4,6 +4,9 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
     text: String,
+    /// The length of what comes before the first wildcard: most names differ there already.
+    literal: usize,
+    /// What comes after it.
     tokens: Vec<Token>,
 }
 
@@ -33,9 +36,14 @@ pub enum GlobError {
         "a pattern of repositories has lower-case letters, digits, '.', '_', '-', '/', '*' and '?', not {0:?}"
     )]
     Character(char),
+    /// It has an empty component, which no name has.
+    #[error("a pattern of repositories neither begins nor ends with '/', and has no two of them in a row")]
+    Slash,
 }
 
+/// Twice the longest name.
 const MAX_LEN: usize = 512;
+const WILDCARDS: [char; 2] = ['*', '?'];
 
 impl Glob {
     /// Compiles a pattern.
@@ -49,8 +57,9 @@ impl Glob {
         if text.len() > MAX_LEN {
             return Err(GlobError::TooLong);
         }
-        let mut tokens: Vec<Token> = Vec::with_capacity(text.len());
-        for character in text.chars() {
+        let literal = text.find(WILDCARDS).unwrap_or(text.len());
+        let mut tokens: Vec<Token> = Vec::new();
+        for (at, character) in text.char_indices() {
             let token = match character {
                 '*' if tokens.last() == Some(&Token::Component) => {
                     tokens.pop();
@@ -59,12 +68,17 @@ impl Glob {
                 '*' if tokens.last() == Some(&Token::Everything) => continue,
                 '*' => Token::Component,
                 '?' => Token::One,
+                'a'..='z' | '0'..='9' | '.' | '_' | '-' | '/' if at < literal => continue,
                 'a'..='z' | '0'..='9' | '.' | '_' | '-' | '/' => Token::Literal(character),
                 other => return Err(GlobError::Character(other)),
             };
             tokens.push(token);
         }
-        Ok(Self { text: text.to_owned(), tokens })
+        // It would match nothing, and as a deny it would look as if it protected something.
+        if text.split('/').any(str::is_empty) {
+            return Err(GlobError::Slash);
+        }
+        Ok(Self { text: text.to_owned(), literal, tokens })
     }
 
     /// The pattern as it was written.
@@ -74,12 +88,23 @@ impl Glob {
 
     /// Whether the whole of `name` matches. Takes time in proportion to pattern times name, never more.
     pub fn matches(&self, name: &str) -> bool {
+        let Some(rest) = name.strip_prefix(&self.text[..self.literal]) else { return false };
+        match self.tokens[..] {
+            [] => rest.is_empty(),
+            [Token::Everything] => true,
+            _ => self.wildcards_match(rest),
+        }
+    }
+
+    /// Follows every way to match at once, so that no pattern makes it try them one after another.
+    fn wildcards_match(&self, name: &str) -> bool {
         // reached[i]: the first i tokens match what was read so far.
         let mut reached = vec![false; self.tokens.len() + 1];
+        let mut next = reached.clone();
         reached[0] = true;
         self.skip_empty(&mut reached);
         for character in name.chars() {
-            let mut next = vec![false; reached.len()];
+            next.fill(false);
             for (index, token) in self.tokens.iter().enumerate().filter(|(index, _)| reached[*index]) {
                 match token {
                     Token::Literal(literal) => next[index + 1] |= *literal == character,
@@ -89,7 +114,7 @@ impl Glob {
                 }
             }
             self.skip_empty(&mut next);
-            reached = next;
+            std::mem::swap(&mut reached, &mut next);
         }
         reached[self.tokens.len()]
     }
@@ -109,6 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::RepositoryName;
 
     fn matches(pattern: &str, name: &str) -> bool {
         Glob::parse(pattern).unwrap().matches(name)
@@ -129,7 +155,20 @@ mod tests {
         assert_eq!(Glob::parse(""), Err(GlobError::Empty));
         assert_eq!(Glob::parse("A"), Err(GlobError::Character('A')));
         assert_eq!(Glob::parse("[a]"), Err(GlobError::Character('[')));
+        assert_eq!(Glob::parse("a*/B"), Err(GlobError::Character('B')));
+        for never in ["/", "/a", "secret/", "a//b", "/**", "**/", "a*//b"] {
+            assert_eq!(Glob::parse(never), Err(GlobError::Slash), "{never}");
+        }
         assert_eq!(Glob::parse(&"a".repeat(513)), Err(GlobError::TooLong));
+    }
+
+    #[test]
+    fn no_pattern_takes_long() {
+        let name = "a".repeat(255);
+        for pattern in ["a*".repeat(255), "a**".repeat(170), "**/".repeat(170), "?*".repeat(255)] {
+            let pattern = format!("{}b", pattern.trim_end_matches('/'));
+            assert!(!matches(&pattern, &name));
+        }
     }
 
     /// The obvious definition, exponential and right.
@@ -150,7 +189,11 @@ mod tests {
         #[test]
         fn it_agrees_with_the_obvious_definition(pattern in "[ab/*?]{1,8}", name in "[ab/]{0,8}") {
             let (pattern_chars, name_chars) = (pattern.chars().collect::<Vec<_>>(), name.chars().collect::<Vec<_>>());
-            prop_assert_eq!(matches(&pattern, &name), naive(&pattern_chars, &name_chars));
+            match Glob::parse(&pattern) {
+                Ok(glob) => prop_assert_eq!(glob.matches(&name), naive(&pattern_chars, &name_chars)),
+                // What is refused could have matched no name.
+                Err(_) => prop_assert!(name.parse::<RepositoryName>().is_err() || !naive(&pattern_chars, &name_chars)),
+            }
         }
 
         #[test]

@@ -107,6 +107,8 @@ impl Rule {
     /// Whether it takes part in the question.
     pub fn matches(&self, question: &Question<'_>) -> bool {
         let Question { principal, action, repository } = question;
+        // A global action has no repository, whatever was asked with it.
+        let repository = repository.filter(|_| !action.is_global());
         self.enabled
             && empty_or(&self.actions, |mine| mine == action)
             && empty_or(&self.account_types, |mine| *mine == principal.account_type)

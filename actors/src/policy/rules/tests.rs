@@ -94,9 +94,60 @@ proptest! {
     }
 
     #[test]
-    fn a_rule_for_repositories_never_matches_a_global_action(rule in rule(), principal in principal()) {
-        let question = Question { principal: &principal, action: Action::Catalog, repository: None };
-        prop_assert!(rule.repositories.is_empty() || !rule.matches(&question));
+    fn a_rule_for_repositories_never_matches_a_global_action(
+        rule in rule(), principal in principal(), repository in repository()
+    ) {
+        for action in [Action::VersionCheck, Action::Catalog, Action::ManagePolicy] {
+            let question = Question { principal: &principal, action, repository: repository.as_ref() };
+            prop_assert!(rule.repositories.is_empty() || !rule.matches(&question));
+        }
+    }
+
+    #[test]
+    fn the_first_of_what_matches_decides(
+        rules in rules(), principal in principal(), action in select(&Action::ALL[..]), repository in repository()
+    ) {
+        let question = Question { principal: &principal, action, repository: repository.as_ref() };
+        let all = RuleSet::new(rules.clone());
+        let matching: Vec<RuleId> = all.matching(question).map(|rule| rule.id).collect();
+        prop_assert_eq!(all.decide(question).rule, matching.first().copied());
+        prop_assert_eq!(matching.len(), rules.iter().filter(|rule| rule.matches(&question)).count());
+    }
+}
+
+/// The specification's words on when a rule takes part, spelled out one by one.
+fn takes_part(rule: &Rule, question: &Question<'_>) -> bool {
+    let Question { principal, action, repository } = *question;
+    let of_action = rule.actions.is_empty() || rule.actions.contains(&action);
+    let of_account = rule.account_types.is_empty() || rule.account_types.contains(&principal.account_type);
+    let of_role = rule.roles.is_empty() || rule.roles.iter().any(|role| principal.roles.contains(role));
+    let of_subject = rule.subject.is_empty() || rule.subject == principal.subject;
+    let of_repository = rule.repositories.is_empty()
+        || match (action, repository) {
+            (Action::Pull | Action::Push | Action::Delete, Some(name)) => {
+                rule.repositories.iter().any(|glob| glob.matches(name.as_str()))
+            }
+            _ => false,
+        };
+    let spares_administrators = rule.effect == Effect::Deny
+        && action == Action::ManagePolicy
+        && principal.roles.iter().any(|role| role == "admin");
+    rule.enabled
+        && of_action
+        && of_account
+        && of_role
+        && of_subject
+        && of_repository
+        && !spares_administrators
+}
+
+proptest! {
+    #[test]
+    fn a_rule_takes_part_as_the_specification_says(
+        rule in rule(), principal in principal(), action in select(&Action::ALL[..]), repository in repository()
+    ) {
+        let question = Question { principal: &principal, action, repository: repository.as_ref() };
+        prop_assert_eq!(rule.matches(&question), takes_part(&rule, &question));
     }
 }
 
