@@ -8,6 +8,7 @@ use actix::{Actor, Arbiter, ArbiterHandle};
 
 use crate::ask::{AskError, Handle};
 use crate::auth_cache::local::{self, EnsureError, Ensured, LocalProvider};
+use crate::auth_cache::password::Passwords;
 use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Secret};
 use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
@@ -22,6 +23,17 @@ use crate::upload::{Foundations, UploadSettings, Uploads, be_polite};
 const STOP: Duration = Duration::from_secs(10);
 /// How often the owners are looked at.
 const WATCH: Duration = Duration::from_millis(500);
+
+/// What an actor says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActorState {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it runs.
+    pub alive: bool,
+    /// How many requests wait for it.
+    pub in_flight: usize,
+}
 
 /// How long a blob is kept without a reference.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +74,8 @@ pub struct Settings {
     pub upload_threads: usize,
     /// Identity.
     pub auth: AuthSettings,
+    /// How long audit entries are kept; for ever when there is none.
+    pub audit_keep: Option<Duration>,
     /// Whether the built-in rule for human accounts holds.
     pub builtin_human_access: bool,
 }
@@ -117,6 +131,7 @@ pub struct Registry {
     gc: Handle<Gc>,
     clock: Clock,
     grace: Grace,
+    passwords: Passwords,
     threads: Vec<ArbiterHandle>,
 }
 
@@ -133,6 +148,12 @@ pub struct Worker {
     pub policy: Handle<PolicyReader>,
     /// Knows who asks.
     pub auth: Handle<AuthReader>,
+    /// Changes accounts and tokens.
+    pub identity: Handle<AuthCache>,
+    /// Changes rules.
+    pub rules: Handle<Policy>,
+    /// Hashes passwords.
+    pub passwords: Passwords,
     /// The time.
     pub clock: Clock,
     /// How long blobs are kept.
@@ -170,12 +191,20 @@ impl Registry {
             .await
             .map_err(actor)?;
         let upload_expiry = settings.upload_expiry;
-        let gc = Gc { uploads: uploads.clone(), auth: auth.clone(), clock: clock.clone(), upload_expiry };
+        let gc = Gc {
+            db: db.clone(),
+            uploads: uploads.clone(),
+            auth: auth.clone(),
+            clock: clock.clone(),
+            upload_expiry,
+            audit_keep: settings.audit_keep,
+        };
         let gc = gc.start_on(&threads.start());
         gc.ask(Clean).await.map_err(actor)?;
         let threads = threads.arbiters.iter().map(Arbiter::handle).collect();
         let grace = Grace(settings.grace);
-        Ok(Self { fs, layout, db, blobs, uploads, policy, auth, gc, clock, grace, threads })
+        let passwords = Passwords::default();
+        Ok(Self { fs, layout, db, blobs, uploads, policy, auth, gc, clock, grace, passwords, threads })
     }
 
     /// Stops every actor, and waits until they have. What was not answered by then was not promised.
@@ -201,6 +230,9 @@ impl Registry {
             uploads: self.uploads.clone(),
             policy: PolicyReader::start(&self.policy).await.map_err(actor)?,
             auth: AuthReader::start(&self.auth).await.map_err(actor)?,
+            identity: self.auth.clone(),
+            rules: self.policy.clone(),
+            passwords: self.passwords.clone(),
             clock: self.clock.clone(),
             grace: self.grace,
         })
@@ -220,6 +252,20 @@ impl Registry {
     /// When the database fails or a rule is bad.
     pub async fn reload_policy(&self) -> Result<(), AskError<crate::policy::PolicyError>> {
         self.policy.ask(Reload).await
+    }
+
+    /// What each owner says of itself: its name, whether it runs, and how many requests wait for it.
+    pub fn actors(&self) -> Vec<ActorState> {
+        let in_flight = [
+            self.db.writes_in_flight(),
+            self.blobs.in_flight(),
+            self.uploads.in_flight(),
+            self.policy.in_flight(),
+            self.auth.in_flight(),
+            self.gc.in_flight(),
+        ];
+        let states = self.owners().into_iter().zip(in_flight);
+        states.map(|((name, alive), in_flight)| ActorState { name, alive, in_flight }).collect()
     }
 
     fn owners(&self) -> [(&'static str, bool); 6] {

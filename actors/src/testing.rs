@@ -42,7 +42,9 @@ fn settings(directory: &tempfile::TempDir, root: &str) -> Settings {
             cache_ttl: Duration::from_secs(30),
             token_ttl: Duration::from_secs(3600),
             anonymous: true,
+            login_attempts_per_minute: std::num::NonZeroU32::MIN,
         },
+        audit_keep: None,
         builtin_human_access: true,
     }
 }

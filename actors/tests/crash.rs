@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcr_actors::blob_store::Open;
 use mcr_actors::db::queries::blobs::FindBlob;
-use mcr_actors::domain::{Algorithm, Digest, Principal, RepositoryName};
+use mcr_actors::domain::{Algorithm, Digest, Origin, Principal, RepositoryName};
 use mcr_actors::fs::fake::FakeFs;
 use mcr_actors::testing::Harness;
 use mcr_actors::upload::{Begin, BeginOnce, BeginRequest, Find, GetStatus, Owner, UploadError};
@@ -39,7 +39,7 @@ async fn push_once(harness: &Harness, content: &'static [u8], promised: &mut Pro
     let session = harness.worker.uploads.ask(begin).await.map_err(refused)?;
     let mut writer = session.ask(BeginRequest { at: None, length: None }).await.map_err(refused)?;
     writer.append(vec![Bytes::from_static(content)]).await?;
-    writer.finish(digest(content)).await?;
+    writer.finish(digest(content), Origin::default()).await?;
     promised.blobs.push(digest(content));
     Ok(())
 }
@@ -55,7 +55,7 @@ async fn push_in_parts(harness: &Harness, promised: &mut Promised) -> Step {
         promised.upload = Some((id, writer.acknowledge().await?));
     }
     let writer = session.ask(BeginRequest { at: None, length: None }).await.map_err(refused)?;
-    writer.finish(digest(b"onetwothree")).await?;
+    writer.finish(digest(b"onetwothree"), Origin::default()).await?;
     promised.upload = None;
     promised.blobs.push(digest(b"onetwothree"));
     Ok(())

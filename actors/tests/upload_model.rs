@@ -11,7 +11,7 @@ use bytes::Bytes;
 use mcr_actors::ask::{AskError, Handle};
 use mcr_actors::blob_store::Open;
 use mcr_actors::db::queries::blobs::FindBlob;
-use mcr_actors::domain::{Algorithm, Digest, Principal, RepositoryName};
+use mcr_actors::domain::{Algorithm, Digest, Origin, Principal, RepositoryName};
 use mcr_actors::fs::fake::FakeFs;
 use mcr_actors::testing::Harness;
 use mcr_actors::upload::{
@@ -129,7 +129,8 @@ impl World {
             Op::Crash(seed) => self.restart(self.fs.crash(seed)).await,
             Op::WrongDigest => {
                 let writer = self.begin(None).await.unwrap();
-                let refused = writer.finish(Digest::of(Algorithm::Sha256, b"something else")).await;
+                let refused =
+                    writer.finish(Digest::of(Algorithm::Sha256, b"something else"), Origin::default()).await;
                 assert!(
                     matches!(refused, Err(UploadError::Refused(Refusal::WrongDigest { .. }))),
                     "{refused:?}"
@@ -184,7 +185,7 @@ impl World {
         let content = [self.bytes.clone(), pieces.concat()].concat();
         let algorithm = if long { Algorithm::Sha512 } else { Algorithm::Sha256 };
         let digest = Digest::of(algorithm, &content);
-        assert_eq!(writer.finish(digest).await.unwrap(), content.len() as u64);
+        assert_eq!(writer.finish(digest, Origin::default()).await.unwrap(), content.len() as u64);
         self.blobs.push((digest, content));
         self.is_over().await;
     }

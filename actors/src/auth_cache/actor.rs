@@ -1,6 +1,7 @@
 //! The owner of what is known of identities: one question to the provider at a time for each set of credentials.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::anonymous::{self, keyed_hash};
 use super::cache::{Cache, Finding, Key};
+use super::limiter::Limiter;
 use super::provider::{Provider, ProviderError, Validation};
 use super::{
     AuthError, AuthSettings, Authenticated, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret,
@@ -20,7 +22,7 @@ use super::{
 use crate::ask::{AskError, Handle};
 use crate::clock::Clock;
 use crate::db::queries::identity::EnsureSecret;
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, WriteQuery};
 use crate::domain::{Principal, Timestamp};
 
 const LIMIT: usize = 20_000;
@@ -40,6 +42,8 @@ pub struct AuthCache {
     /// Who waits for which question to the provider, by the epoch in which it was put: one that is put after a
     /// revocation does not share the answer to one from before it.
     asking: HashMap<(Key, u64), Vec<Waiting>>,
+    limiter: Limiter,
+    db: Db,
     readers: Vec<Recipient<Forget>>,
     /// Counts revocations, from 1.
     epoch: u64,
@@ -79,12 +83,31 @@ pub(super) struct Introduce;
 #[rtype(result = "Result<(), AuthError>")]
 pub(super) struct Subscribe(pub(super) Recipient<Forget>);
 
-/// A token was revoked: what is known of it goes, and answers from before this epoch are not remembered.
+/// Something was revoked: what is known of it goes, and answers from before this epoch are not remembered.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(super) struct Forget {
-    pub(super) token: TokenHash,
+    pub(super) what: Revoked,
     pub(super) epoch: u64,
+}
+
+/// What was revoked.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Revoked {
+    /// One token.
+    Token(TokenHash),
+    /// Anything: an administrator changed accounts or tokens.
+    Anything,
+}
+
+impl Revoked {
+    /// Makes a memory forget it.
+    pub(super) fn forget(self, cache: &mut Cache) {
+        match self {
+            Self::Token(token) => cache.forget(&token),
+            Self::Anything => cache.clear(),
+        }
+    }
 }
 
 /// A reader does not know.
@@ -93,6 +116,7 @@ pub(super) struct Forget {
 pub(super) struct Find {
     pub(super) key: Key,
     pub(super) credentials: Credentials,
+    pub(super) address: Option<IpAddr>,
 }
 
 /// What was found, until when it may be believed, and in which epoch the question was asked.
@@ -127,6 +151,7 @@ impl AuthCache {
         };
         let anonymous_key = db.write(EnsureSecret { name: "anonymous_tokens", fresh: random()? }).await?;
         let introduction = Introduction { clock, basic_key: Arc::new(random()?) };
+        let limiter = Limiter::new(settings.login_attempts_per_minute);
         let addr = Self::start_in_arbiter(thread, move |_| Self {
             settings,
             provider,
@@ -134,6 +159,8 @@ impl AuthCache {
             introduction,
             cache: Cache::default(),
             asking: HashMap::new(),
+            limiter,
+            db,
             readers: Vec::new(),
             epoch: 1,
         });
@@ -183,12 +210,12 @@ impl AuthCache {
         }
     }
 
-    /// Forgets a token, here and in every reader, and waits until they have.
-    fn forget(&mut self, token: TokenHash) -> ResponseFuture<()> {
+    /// Forgets what was revoked, here and in every reader, and waits until they have.
+    fn forget(&mut self, what: Revoked) -> ResponseFuture<()> {
         self.epoch += 1;
-        self.cache.forget(&token);
+        what.forget(&mut self.cache);
         self.readers.retain(Recipient::connected);
-        let forget = Forget { token, epoch: self.epoch };
+        let forget = Forget { what, epoch: self.epoch };
         let told: Vec<_> = self.readers.iter().map(|reader| reader.send(forget)).collect();
         Box::pin(async move {
             for reader in told {
@@ -203,6 +230,7 @@ impl AuthCache {
         &mut self,
         key: Key,
         credentials: Credentials,
+        address: Option<IpAddr>,
         context: &mut Context<Self>,
     ) -> ResponseFuture<Result<Found, AuthError>> {
         let now = self.now();
@@ -212,20 +240,37 @@ impl AuthCache {
         if let Some(finding) = self.anonymous(&credentials) {
             return Box::pin(std::future::ready(Ok(self.found(finding, self.epoch))));
         }
+        if let Some(name) = login_name(&credentials)
+            && let Some(retry_after) = self.limiter.wait(address, name, now)
+        {
+            return Box::pin(std::future::ready(Err(AuthError::TooMany { retry_after })));
+        }
         let (reply, answer) = oneshot::channel();
         let (provider, epoch) = (Arc::clone(&self.provider), self.epoch);
         let waiting = self.asking.entry((key, epoch)).or_default();
         waiting.push(reply);
         if waiting.len() == 1 {
             let until = now.after(self.settings.cache_ttl);
+            let name = login_name(&credentials).map(str::to_owned);
             let asked = async move { ask_provider(provider.as_ref(), &credentials, until).await };
-            context.spawn(
-                asked.into_actor(self).map(move |finding, cache, _| cache.conclude(key, epoch, finding)),
-            );
+            context.spawn(asked.into_actor(self).map(move |finding, cache, _| {
+                if let (Some(name), Ok(Finding::Nobody)) = (name, &finding) {
+                    cache.limiter.failed(address, &name, cache.now());
+                }
+                cache.conclude(key, epoch, finding);
+            }));
         }
         Box::pin(
             async move { answer.await.unwrap_or(Err(AuthError::Unavailable { retry_after: RETRY_AFTER })) },
         )
+    }
+}
+
+/// The name whose password is tried.
+fn login_name(credentials: &Credentials) -> Option<&str> {
+    match credentials {
+        Credentials::Basic { name, .. } => Some(name),
+        Credentials::Token(_) => None,
     }
 }
 
@@ -293,20 +338,28 @@ impl Handler<Subscribe> for AuthCache {
 impl Handler<Find> for AuthCache {
     type Result = ResponseFuture<Result<Found, AuthError>>;
 
-    fn handle(&mut self, Find { key, credentials }: Find, context: &mut Self::Context) -> Self::Result {
-        self.find(key, credentials, context)
+    fn handle(
+        &mut self,
+        Find { key, credentials, address }: Find,
+        context: &mut Self::Context,
+    ) -> Self::Result {
+        self.find(key, credentials, address, context)
     }
 }
 
 impl Handler<Login> for AuthCache {
     type Result = ResponseActFuture<Self, Result<LoggedIn, AuthError>>;
 
-    fn handle(&mut self, Login { name, password }: Login, context: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        Login { name, password, address }: Login,
+        context: &mut Self::Context,
+    ) -> Self::Result {
         if name.is_empty() && password.expose().is_empty() {
             return Box::pin(std::future::ready(self.login_anonymous()).into_actor(self));
         }
         let credentials = Credentials::Basic { name: name.clone(), password: password.clone() };
-        let found = self.find(self.introduction.key(&credentials), credentials, context);
+        let found = self.find(self.introduction.key(&credentials), credentials, address, context);
         let provider = Arc::clone(&self.provider);
         let logged_in = async move {
             let known = found.await?.finding.answer()?;
@@ -351,7 +404,7 @@ impl Handler<Logout> for AuthCache {
         let revoked = async move { provider.logout(&token).await.map_err(|error| unavailable(&error)) };
         Box::pin(revoked.into_actor(self).then(move |revoked, cache, _| {
             // Also after a failure: the provider may have revoked it and only its answer was lost.
-            let forgotten = cache.forget(token_hash);
+            let forgotten = cache.forget(Revoked::Token(token_hash));
             async move {
                 forgotten.await;
                 revoked
@@ -370,7 +423,33 @@ impl Handler<Purge> for AuthCache {
     type Result = ResponseFuture<Result<(), AuthError>>;
 
     fn handle(&mut self, _: Purge, _: &mut Self::Context) -> Self::Result {
+        self.limiter.purge();
         let provider = Arc::clone(&self.provider);
         Box::pin(async move { provider.purge().await.map_err(|error| unavailable(&error)) })
+    }
+}
+
+/// A change of accounts or tokens, after which nothing that was known before may be believed. When the answer comes, no
+/// worker does.
+#[derive(Debug)]
+pub struct Administer<Q>(pub Q);
+
+impl<Q: WriteQuery> Message for Administer<Q> {
+    type Result = Result<Q::Output, Q::Error>;
+}
+
+impl<Q: WriteQuery> Handler<Administer<Q>> for AuthCache {
+    type Result = ResponseActFuture<Self, Result<Q::Output, Q::Error>>;
+
+    fn handle(&mut self, Administer(change): Administer<Q>, _: &mut Self::Context) -> Self::Result {
+        let written = self.db.write(change);
+        Box::pin(written.into_actor(self).then(|written, cache, _| {
+            let forgotten = cache.forget(Revoked::Anything);
+            async move {
+                forgotten.await;
+                written.map_err(AskError::into_db)
+            }
+            .into_actor(cache)
+        }))
     }
 }

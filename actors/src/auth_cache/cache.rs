@@ -103,6 +103,12 @@ impl Cache {
         memory.put(key, Believed { finding, from: now, until });
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.somebody.clear();
+        self.nobody.clear();
+    }
+
     /// Forgets what is about this token, under whatever credentials it was found: it was revoked.
     pub fn forget(&mut self, token: &TokenHash) {
         let of_token = self.somebody.iter().filter(|(_, believed)| believed.finding.is_of(token));

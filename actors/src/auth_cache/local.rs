@@ -11,7 +11,7 @@ use super::{AuthSettings, LoggedIn, Secret};
 use crate::ask::AskError;
 use crate::clock::Clock;
 use crate::db::queries::identity::{
-    FindAccount, FindToken, InsertAccount, InsertToken, PurgeTokens, RevokeToken, person,
+    FindAccount, FindToken, InsertAccount, InsertToken, PurgeTokens, RevokeToken, TouchToken, person,
 };
 use crate::db::{Db, DbError};
 use crate::domain::{Principal, Timestamp};
@@ -20,6 +20,8 @@ use crate::domain::{Principal, Timestamp};
 const PREFIX: &str = "mcr_";
 /// How long a lapsed token stays known: no upload that was begun with it is older.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How exactly the last use of a robot token is noted.
+const NOTED: Duration = Duration::from_secs(60);
 /// Tokens forgotten in one write.
 const PURGE: usize = 5000;
 
@@ -36,11 +38,15 @@ fn unavailable(error: impl std::fmt::Display) -> ProviderError {
     ProviderError { reason: error.to_string() }
 }
 
-/// `bytes` of randomness in hexadecimal digits.
-pub(super) fn random_hex() -> Result<String, getrandom::Error> {
+/// A new token: 256 random bits in hexadecimal digits.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn new_token() -> Result<Secret, getrandom::Error> {
     let mut random = [0; 32];
     getrandom::fill(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Secret::new(format!("{PREFIX}{digits}")))
 }
 
 impl LocalProvider {
@@ -53,10 +59,16 @@ impl LocalProvider {
         let Some(found) = self.db.read(FindToken(token.token_hash())).await.map_err(unavailable)? else {
             return Ok(Validation::Invalid);
         };
+        let now = self.clock.now();
+        let noted = found.last_used_at.is_some_and(|noted| now.since(noted) < NOTED);
+        if found.of_robot && !found.revoked && !noted {
+            let touch = TouchToken { hash: token.token_hash(), now };
+            self.db.write(touch).await.map_err(unavailable)?;
+        }
         let principal = Arc::new(found.principal);
         Ok(match found.expires_at {
             _ if found.revoked => Validation::Invalid,
-            expires_at if expires_at <= self.clock.now() => Validation::Lapsed { principal },
+            expires_at if expires_at <= now => Validation::Lapsed { principal },
             expires_at => Validation::Valid { principal, expires_at },
         })
     }
@@ -72,7 +84,7 @@ impl LocalProvider {
     }
 
     async fn issue(&self, principal: Arc<Principal>) -> Result<LoggedIn, ProviderError> {
-        let token = Secret::new(format!("{PREFIX}{}", random_hex().map_err(unavailable)?));
+        let token = new_token().map_err(unavailable)?;
         let now = self.clock.now();
         let (user_id, expires_at) = (principal.subject.clone(), now.after(self.token_ttl));
         let insert = InsertToken { hash: token.token_hash(), user_id, expires_at, now };

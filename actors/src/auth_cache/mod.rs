@@ -6,19 +6,22 @@
 mod actor;
 mod anonymous;
 pub mod cache;
+mod limiter;
 pub mod local;
 pub mod password;
 pub mod provider;
 mod reader;
 
 use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Message;
 use sha2::{Digest as _, Sha256};
 
-pub use actor::{AuthCache, Purge};
+pub use actor::{Administer, AuthCache, Purge};
 pub use provider::{Provider, ProviderError, Validation};
 pub use reader::AuthReader;
 
@@ -77,6 +80,8 @@ pub struct AuthSettings {
     pub token_ttl: Duration,
     /// Whether whoever does not log in is the anonymous principal.
     pub anonymous: bool,
+    /// Wrong passwords a minute, for each address and each name.
+    pub login_attempts_per_minute: NonZeroU32,
 }
 
 /// Why nobody is known by these credentials.
@@ -92,6 +97,12 @@ pub enum AuthError {
         principal: Arc<Principal>,
         /// Its SHA-256.
         token_hash: TokenHash,
+    },
+    /// Too many wrong passwords came from there, or for that name.
+    #[error("too many failed logins")]
+    TooMany {
+        /// When to try again.
+        retry_after: Duration,
     },
     /// The provider does not answer. This is no verdict on the credentials.
     #[error("the identity provider does not answer")]
@@ -129,6 +140,8 @@ pub struct LoggedIn {
 pub struct Authenticate {
     /// What was shown.
     pub credentials: Credentials,
+    /// From where.
+    pub address: Option<IpAddr>,
 }
 
 /// Exchanges a name and password for a token. A password that is itself a valid token is given back with the life it has
@@ -140,6 +153,8 @@ pub struct Login {
     pub name: String,
     /// The password.
     pub password: Secret,
+    /// From where.
+    pub address: Option<IpAddr>,
 }
 
 /// A token for whoever does not log in, where that is configured.

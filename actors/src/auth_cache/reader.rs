@@ -57,21 +57,25 @@ impl Actor for AuthReader {
 impl Handler<Forget> for AuthReader {
     type Result = ();
 
-    fn handle(&mut self, Forget { token, epoch }: Forget, _: &mut Self::Context) {
+    fn handle(&mut self, Forget { what, epoch }: Forget, _: &mut Self::Context) {
         self.epoch = epoch;
-        self.cache.forget(&token);
+        what.forget(&mut self.cache);
     }
 }
 
 impl Handler<Authenticate> for AuthReader {
     type Result = ActorResponse<Self, Result<Authenticated, AuthError>>;
 
-    fn handle(&mut self, Authenticate { credentials }: Authenticate, _: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        Authenticate { credentials, address }: Authenticate,
+        _: &mut Self::Context,
+    ) -> Self::Result {
         let key = self.introduction.key(&credentials);
         if let Some((finding, _)) = self.cache.get(&key, self.introduction.clock.now()) {
             return ActorResponse::reply(finding.answer());
         }
-        let found = self.owner.ask(Find { key, credentials }).into_actor(self);
+        let found = self.owner.ask(Find { key, credentials, address }).into_actor(self);
         ActorResponse::r#async(found.map(move |found, reader, _| {
             let Found { finding, believed_until, epoch } = found.map_err(asked)?;
             if epoch >= reader.epoch {

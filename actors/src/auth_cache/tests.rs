@@ -103,7 +103,8 @@ struct World {
 
 fn settings(anonymous: bool) -> AuthSettings {
     let (cache_ttl, token_ttl) = (Duration::from_secs(30), Duration::from_secs(3600));
-    AuthSettings { cache_ttl, token_ttl, anonymous }
+    let login_attempts_per_minute = 30.try_into().unwrap();
+    AuthSettings { cache_ttl, token_ttl, anonymous, login_attempts_per_minute }
 }
 
 async fn world(anonymous: bool) -> World {
@@ -127,17 +128,18 @@ async fn readers(
 }
 
 fn token(text: &str) -> Authenticate {
-    Authenticate { credentials: Credentials::Token(Secret::new(text)) }
+    Authenticate { credentials: Credentials::Token(Secret::new(text)), address: None }
 }
 
 fn basic(name: &str, password: &str) -> Authenticate {
     Authenticate {
         credentials: Credentials::Basic { name: name.to_owned(), password: Secret::new(password) },
+        address: None,
     }
 }
 
 fn login(name: &str, password: &str) -> Login {
-    Login { name: name.to_owned(), password: Secret::new(password) }
+    Login { name: name.to_owned(), password: Secret::new(password), address: None }
 }
 
 fn is_invalid<T>(result: &Result<T, AskError<AuthError>>) -> bool {
@@ -311,4 +313,22 @@ async fn the_embedded_provider_from_password_to_revocation() {
     readers[1].ask(token(given.token.expose())).await.unwrap();
     readers[0].ask(Logout { token: given.token.clone() }).await.unwrap();
     assert!(is_invalid(&readers[1].ask(token(given.token.expose())).await));
+}
+
+#[actix::test]
+async fn after_too_many_wrong_passwords_the_name_waits_and_the_provider_is_left_alone() {
+    let world = world(false).await;
+    for attempt in 0..31 {
+        assert!(
+            is_invalid(&world.readers[0].ask(login("ada", &format!("wrong {attempt}"))).await),
+            "{attempt}"
+        );
+    }
+    let verified = world.provider.verified.load(Ordering::SeqCst);
+    for attempt in [login("ada", "wrong again"), login("ada", "right")] {
+        let refused = world.readers[1].ask(attempt).await;
+        assert!(matches!(refused, Err(AskError::Refused(AuthError::TooMany { .. }))), "{refused:?}");
+    }
+    assert_eq!(world.provider.verified.load(Ordering::SeqCst), verified);
+    assert!(is_invalid(&world.readers[0].ask(login("bob", "wrong")).await));
 }

@@ -16,6 +16,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "identity_and_policy",
         sql: include_str!("../../../migrations/0002_identity_and_policy.sql"),
     },
+    Migration {
+        version: 3,
+        name: "administration",
+        sql: include_str!("../../../migrations/0003_administration.sql"),
+    },
 ];
 
 /// Why a database cannot be used by this program.

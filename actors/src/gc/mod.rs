@@ -1,4 +1,4 @@
-//! Housekeeping by the clock: expired uploads, stray files of uploads, tokens that are long over.
+//! Housekeeping by the clock: expired uploads, stray files of uploads, tokens that are long over, old audit entries.
 //!
 //! It owns no files: it asks those who do.
 
@@ -9,10 +9,15 @@ use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, Message, Respo
 use crate::ask::{AskError, Handle};
 use crate::auth_cache::{AuthCache, Purge};
 use crate::clock::Clock;
+use crate::db::Db;
+use crate::db::queries::audit::PurgeAudit;
+use crate::domain::Timestamp;
 use crate::upload::{Sweep, Swept, UploadError, Uploads};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// Audit entries forgotten in one write.
+const PURGE: usize = 1000;
 
 /// What it looks after.
 #[derive(Debug, Clone)]
@@ -25,6 +30,10 @@ pub struct Gc {
     pub clock: Clock,
     /// How long an upload may rest.
     pub upload_expiry: Duration,
+    /// The database.
+    pub db: Db,
+    /// How long audit entries are kept; for ever when there is none.
+    pub audit_keep: Option<Duration>,
 }
 
 impl Gc {
@@ -37,7 +46,9 @@ impl Gc {
     fn clean(&self) -> ResponseFuture<Result<Swept, AskError<UploadError>>> {
         let idle_since = self.clock.now().before(self.upload_expiry);
         let (swept, purged) = (self.uploads.ask(Sweep { idle_since }), self.auth.ask(Purge));
+        let forgotten = forget_old_entries(self.db.clone(), self.clock.now(), self.audit_keep);
         Box::pin(async move {
+            forgotten.await;
             if let Err(error) = purged.await {
                 log::warn!("lapsed tokens stay for now: {error}");
             }
@@ -51,6 +62,18 @@ impl Gc {
             }
             Ok(swept)
         })
+    }
+}
+
+/// Forgets audit entries in small writes, so that none holds the others up.
+async fn forget_old_entries(db: Db, now: Timestamp, keep: Option<Duration>) {
+    let Some(keep) = keep else { return };
+    loop {
+        match db.write(PurgeAudit { before: now.before(keep), limit: PURGE }).await {
+            Ok(PURGE) => {}
+            Ok(_) => return,
+            Err(error) => return log::warn!("old audit entries stay for now: {error}"),
+        }
     }
 }
 

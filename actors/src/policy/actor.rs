@@ -10,10 +10,10 @@ use actix::{
 
 use super::builtin;
 use super::rules::{Question, RuleSet};
-use super::{Decide, Decision, PolicyError, Reload, Rules};
+use super::{Change, Decide, Decision, PolicyError, Reload, Rules};
 use crate::ask::{AskError, Handle};
-use crate::db::Db;
 use crate::db::queries::policy_rules::ListRules;
+use crate::db::{Db, WriteQuery};
 
 const LIMIT: usize = 20_000;
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -114,23 +114,57 @@ impl Handler<Subscribe> for Policy {
     }
 }
 
+/// Reads the stored rules and gives them to every reader, and waits until they have them.
+async fn load_everywhere(
+    db: Db,
+    builtin: bool,
+    readers: Vec<Recipient<Replace>>,
+) -> Result<Arc<RuleSet>, PolicyError> {
+    let rules = load(db, builtin).await?;
+    for reader in readers {
+        // A reader that stopped meanwhile decides nothing any more.
+        let _gone = reader.send(Replace(Arc::clone(&rules))).await;
+    }
+    Ok(rules)
+}
+
+impl Policy {
+    fn load_everywhere(&mut self) -> impl Future<Output = Result<Arc<RuleSet>, PolicyError>> + use<> {
+        self.readers.retain(Recipient::connected);
+        load_everywhere(self.db.clone(), self.builtin_human_access, self.readers.clone())
+    }
+}
+
 impl Handler<Reload> for Policy {
     type Result = AtomicResponse<Self, Result<(), PolicyError>>;
 
     fn handle(&mut self, _: Reload, _: &mut Self::Context) -> Self::Result {
-        self.readers.retain(Recipient::connected);
-        let (db, readers, builtin) = (self.db.clone(), self.readers.clone(), self.builtin_human_access);
-        let reloaded = async move {
-            let rules = load(db, builtin).await?;
-            for reader in readers {
-                // A reader that stopped meanwhile decides nothing any more.
-                let _gone = reader.send(Replace(Arc::clone(&rules))).await;
-            }
-            Ok(rules)
-        };
+        let reloaded = self.load_everywhere();
         AtomicResponse::new(Box::pin(
             reloaded.into_actor(self).map(|rules, policy, _| rules.map(|rules| policy.rules = rules)),
         ))
+    }
+}
+
+impl<Q: WriteQuery> Handler<Change<Q>> for Policy {
+    type Result = AtomicResponse<Self, Result<Q::Output, Q::Error>>;
+
+    fn handle(&mut self, Change(change): Change<Q>, _: &mut Self::Context) -> Self::Result {
+        // Loading begins when it is awaited, after the write.
+        let (written, reloaded) = (self.db.write(change), self.load_everywhere());
+        let changed = async move {
+            let output = written.await.map_err(AskError::into_db)?;
+            Ok::<_, Q::Error>((output, reloaded.await))
+        };
+        AtomicResponse::new(Box::pin(changed.into_actor(self).map(|changed, policy, _| {
+            let (output, rules) = changed?;
+            match rules {
+                Ok(rules) => policy.rules = rules,
+                // What is stored was checked at the door, so this is a row that somebody else wrote.
+                Err(error) => log::error!("the rules that were read before still hold: {error}"),
+            }
+            Ok(output)
+        })))
     }
 }
 

@@ -17,6 +17,7 @@ fn allow(id: i64) -> Rule {
         actions: Vec::new(),
         repositories: Vec::new(),
         enabled: true,
+        description: String::new(),
     }
 }
 
@@ -24,13 +25,22 @@ fn allow(id: i64) -> Rule {
 /// −3: whoever has a token may check the version.
 pub fn rules(human_access: bool) -> Vec<Rule> {
     vec![
-        Rule { roles: vec![ADMIN.to_owned()], ..allow(-1) },
+        Rule {
+            roles: vec![ADMIN.to_owned()],
+            description: "administrators may do everything".to_owned(),
+            ..allow(-1)
+        },
         Rule {
             account_types: vec![AccountType::Human],
             actions: vec![Action::Pull, Action::Push, Action::Delete, Action::Catalog],
             enabled: human_access,
+            description: "people may pull, push, delete and list".to_owned(),
             ..allow(-2)
         },
-        Rule { actions: vec![Action::VersionCheck], ..allow(-3) },
+        Rule {
+            actions: vec![Action::VersionCheck],
+            description: "whoever has a token may check the version".to_owned(),
+            ..allow(-3)
+        },
     ]
 }

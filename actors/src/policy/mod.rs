@@ -15,7 +15,7 @@ use actix::Message;
 pub use actor::{Policy, PolicyReader};
 pub use rules::{Decision, Effect, Question, Rule, RuleError, RuleId, RuleSet};
 
-use crate::db::DbError;
+use crate::db::{DbError, WriteQuery};
 use crate::domain::{Action, Principal, RepositoryName};
 
 /// Why policy did not answer or did not change.
@@ -58,3 +58,11 @@ pub struct Rules;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), PolicyError>")]
 pub struct Reload;
+
+/// Makes a change of the stored rules and reads them again. When the answer comes, every worker decides by them.
+#[derive(Debug)]
+pub struct Change<Q>(pub Q);
+
+impl<Q: WriteQuery> Message for Change<Q> {
+    type Result = Result<Q::Output, Q::Error>;
+}

@@ -77,6 +77,8 @@ pub struct Rule {
     pub repositories: Vec<Glob>,
     /// Whether it takes part.
     pub enabled: bool,
+    /// What it is for, in the operator's words.
+    pub description: String,
 }
 
 /// What is asked of policy.
@@ -137,6 +139,11 @@ impl RuleSet {
     pub fn new(mut rules: Vec<Rule>) -> Self {
         rules.sort_by_key(|rule| (rule.effect == Effect::Allow, rule.priority, rule.id));
         Self { rules }
+    }
+
+    /// Every rule, in the order in which they decide.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// Every rule that matches, the deciding one first.

@@ -11,7 +11,7 @@ use actix::{
 };
 use uuid::Uuid;
 
-use super::session::{End, Ended, Origin, Session, Shared};
+use super::session::{Beginning, End, Ended, Session, Shared};
 use super::writer::of_session;
 use super::{Begin, BeginOnce, Cancel, Find, Sweep, Swept, UploadError, asked};
 use crate::ask::Handle;
@@ -104,14 +104,14 @@ impl Uploads {
         &mut self,
         id: Uuid,
         repository: RepositoryName,
-        origin: Origin,
+        beginning: Beginning,
         hasher: Hasher,
         context: &Context<Self>,
     ) -> Handle<Session> {
         self.next_thread = (self.next_thread + 1) % self.threads.len().max(1);
         let (shared, ended) = (self.shared.clone(), context.address().recipient());
         let addr = Session::start_in_arbiter(&self.threads[self.next_thread], move |_| {
-            Session::new(id, repository, origin, hasher, shared, ended)
+            Session::new(id, repository, beginning, hasher, shared, ended)
         });
         let handle = Session::handle(addr);
         self.uploads.insert(id, Some(handle.clone()));
@@ -126,8 +126,8 @@ impl Uploads {
     /// Starts the session of a row, unless it runs meanwhile.
     fn revive(&mut self, row: UploadRow, context: &Context<Self>) -> Handle<Session> {
         self.running(row.id).unwrap_or_else(|| {
-            let origin = Origin::Row { acknowledged: row.bytes };
-            self.start_session(row.id, row.repository, origin, Hasher::new(row.algorithm), context)
+            let beginning = Beginning::Row { acknowledged: row.bytes };
+            self.start_session(row.id, row.repository, beginning, Hasher::new(row.algorithm), context)
         })
     }
 }
@@ -186,7 +186,7 @@ impl Handler<Begin> for Uploads {
         Box::pin(inserted.into_actor(self).map(move |inserted, uploads, context| match inserted {
             Ok(row) => {
                 let hasher = Hasher::new(row.algorithm);
-                Ok((id, uploads.start_session(id, row.repository, Origin::New, hasher, context)))
+                Ok((id, uploads.start_session(id, row.repository, Beginning::New, hasher, context)))
             }
             Err(error) => {
                 uploads.uploads.remove(&id);
@@ -203,7 +203,7 @@ impl Handler<BeginOnce> for Uploads {
         self.has_place()?;
         self.shared.has_room_for(0)?;
         let hasher = Hasher::new(begin.algorithm);
-        Ok(self.start_session(Uuid::new_v4(), begin.repository, Origin::Once, hasher, context))
+        Ok(self.start_session(Uuid::new_v4(), begin.repository, Beginning::Once, hasher, context))
     }
 }
 

@@ -26,7 +26,7 @@ use crate::blob_store::{BlobReader, BlobStore};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::queries::uploads::{AdvanceUpload, DeleteUpload};
-use crate::domain::{Digest, Hasher, RepositoryName, Timestamp};
+use crate::domain::{Digest, Hasher, Origin, RepositoryName, Timestamp};
 use crate::fs::{Fs, WriteFile};
 
 /// How long a second request waits for the first to end.
@@ -70,9 +70,9 @@ impl Shared {
 #[rtype(result = "()")]
 pub(super) struct Ended(pub(super) Uuid);
 
-/// Where a session begins.
+/// How a session begins.
 #[derive(Debug)]
-pub(super) enum Origin {
+pub(super) enum Beginning {
     /// A row was made for it.
     New,
     /// It has a row that says how far it had come.
@@ -86,7 +86,7 @@ pub struct Session {
     id: Uuid,
     repository: RepositoryName,
     shared: Shared,
-    origin: Origin,
+    beginning: Beginning,
     ended: Recipient<Ended>,
     progress: Progress,
     file: Option<Box<dyn WriteFile>>,
@@ -127,7 +127,7 @@ impl Session {
     pub(super) fn new(
         id: Uuid,
         repository: RepositoryName,
-        origin: Origin,
+        beginning: Beginning,
         hasher: Hasher,
         shared: Shared,
         ended: Recipient<Ended>,
@@ -138,7 +138,7 @@ impl Session {
             repository,
             progress: Progress::resumed(0, hasher, shared.limit),
             shared,
-            origin,
+            beginning,
             ended,
             file: None,
             name_synced: false,
@@ -157,7 +157,7 @@ impl Session {
     }
 
     fn has_row(&self) -> bool {
-        !matches!(self.origin, Origin::Once)
+        !matches!(self.beginning, Beginning::Once)
     }
 
     /// Hashes the acknowledged bytes again; until that is done no message is handled.
@@ -311,7 +311,7 @@ impl Actor for Session {
         if let Some(events) = self.over_events.take() {
             context.add_stream(tokio_stream(events));
         }
-        if let Origin::Row { acknowledged } = self.origin
+        if let Beginning::Row { acknowledged } = self.beginning
             && acknowledged > 0
         {
             self.revive(acknowledged, context);
@@ -330,8 +330,8 @@ impl StreamHandler<u64> for Session {
         if self.present.as_ref().is_some_and(|present| present.turn == turn) {
             self.roll_back();
         }
-        match self.origin {
-            Origin::Once if !self.broken => self.end(context),
+        match self.beginning {
+            Beginning::Once if !self.broken => self.end(context),
             _ => self.next_turn(context),
         }
     }
@@ -505,4 +505,5 @@ impl Handler<End> for Session {
 pub(super) struct Finish {
     pub(super) turn: u64,
     pub(super) digest: Digest,
+    pub(super) origin: Origin,
 }

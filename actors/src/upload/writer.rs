@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::session::{Acknowledge, Append, Finish, Session};
 use super::{UploadError, asked};
 use crate::ask::{AskError, Handle};
-use crate::domain::Digest;
+use crate::domain::{Digest, Origin};
 
 /// One request's turn at an upload. Dropped before its end, what it brought is rolled back, whatever made the request
 /// go away.
@@ -57,9 +57,9 @@ impl Writer {
         self.session.ask(Acknowledge { turn: self.turn.number }).await.map_err(of_session)
     }
 
-    /// The upload is complete: verifies it, publishes the blob and answers its size in bytes.
-    pub async fn finish(self, digest: Digest) -> Result<u64, UploadError> {
-        self.session.ask(Finish { turn: self.turn.number, digest }).await.map_err(of_session)
+    /// The upload is complete: verifies it, publishes the blob, records that `origin` did, and answers its size in bytes.
+    pub async fn finish(self, digest: Digest, origin: Origin) -> Result<u64, UploadError> {
+        self.session.ask(Finish { turn: self.turn.number, digest, origin }).await.map_err(of_session)
     }
 }
 

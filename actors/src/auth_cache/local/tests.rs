@@ -6,6 +6,7 @@ const SETTINGS: AuthSettings = AuthSettings {
     cache_ttl: Duration::from_secs(30),
     token_ttl: Duration::from_secs(3600),
     anonymous: false,
+    login_attempts_per_minute: std::num::NonZeroU32::new(1000).unwrap(),
 };
 
 /// The provider with the administrator `root`, whose password is `right`.
@@ -74,7 +75,7 @@ async fn one_hash_serves_everybody_who_shows_the_same_password_at_once() {
     let readers = [AuthReader::start(&cache).await.unwrap(), AuthReader::start(&cache).await.unwrap()];
     let asks = (0..100).map(|index| {
         let credentials = Credentials::Basic { name: "root".to_owned(), password: Secret::new("right") };
-        readers[index % 2].ask(Authenticate { credentials })
+        readers[index % 2].ask(Authenticate { credentials, address: None })
     });
     for answer in futures_util::future::join_all(asks).await {
         assert_eq!(answer.unwrap().principal.name, "root");

@@ -93,6 +93,13 @@ impl ReadQuery for RepositoriesWithBlob {
     }
 }
 
+/// What making a blob visible brought along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Linked {
+    /// It was the repository's first push.
+    pub repository_created: bool,
+}
+
 /// Makes a published blob visible in the repository, and protects it, in one transaction; ends its upload.
 ///
 /// Its file must be in its place and synced: a row that names a digest comes after the file.
@@ -113,11 +120,11 @@ pub struct LinkBlob {
 }
 
 impl WriteQuery for LinkBlob {
-    type Output = ();
+    type Output = Linked;
     type Error = DbError;
 
-    fn run(self, tx: &Connection) -> Result<(), DbError> {
-        let repository = repositories::find_or_create(tx, &self.repository, self.now)?;
+    fn run(self, tx: &Connection) -> Result<Linked, DbError> {
+        let (repository, repository_created) = repositories::find_or_create(tx, &self.repository, self.now)?;
         let digest = self.digest.to_string();
         let blob: i64 = tx
             .prepare_cached(
@@ -130,7 +137,7 @@ impl WriteQuery for LinkBlob {
         if let Some(upload) = self.upload {
             tx.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([upload.to_string()])?;
         }
-        Ok(())
+        Ok(Linked { repository_created })
     }
 }
 
@@ -170,7 +177,7 @@ pub struct MountBlob {
 }
 
 impl WriteQuery for MountBlob {
-    type Output = Option<()>;
+    type Output = Option<Linked>;
     type Error = DbError;
 
     fn run(self, tx: &Connection) -> Result<Self::Output, DbError> {
@@ -187,9 +194,9 @@ impl WriteQuery for MountBlob {
             .query_row((self.from.as_str(), &digest), |row| row.get(0))
             .optional()?;
         let Some(blob) = source else { return Ok(None) };
-        let repository = repositories::find_or_create(tx, &self.repository, self.now)?;
+        let (repository, repository_created) = repositories::find_or_create(tx, &self.repository, self.now)?;
         link(tx, repository, blob, &digest, self.kept_until)?;
-        Ok(Some(()))
+        Ok(Some(Linked { repository_created }))
     }
 }
 
@@ -286,7 +293,7 @@ mod tests {
             MountBlob { from, repository, digest: digest(), now: NOW, kept_until: NOW }.run(&db).unwrap()
         };
         assert_eq!(mount("elsewhere", "b"), None);
-        assert_eq!(mount("a", "b"), Some(()));
+        assert_eq!(mount("a", "b"), Some(Linked { repository_created: true }));
         assert!(find(&db, "b").is_some());
     }
 

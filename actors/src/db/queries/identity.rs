@@ -90,6 +90,30 @@ pub struct StoredToken {
     pub expires_at: Timestamp,
     /// Whether it was revoked, or its account disabled.
     pub revoked: bool,
+    /// Whether it is a robot's, whose use is noted.
+    pub of_robot: bool,
+    /// When it was last used, as far as that was noted.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Notes that a robot token was used.
+#[derive(Debug)]
+pub struct TouchToken {
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl WriteQuery for TouchToken {
+    type Output = ();
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<(), DbError> {
+        tx.prepare_cached("UPDATE tokens SET last_used_at = ?2 WHERE hash = ?1")?
+            .execute((self.hash, self.now.as_millis()))?;
+        Ok(())
+    }
 }
 
 /// The token with this SHA-256, also when it has lapsed or was revoked.
@@ -102,18 +126,20 @@ impl ReadQuery for FindToken {
     fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
         let found = db
             .prepare_cached(
-                "SELECT users.id, users.name, users.account_type, users.roles, tokens.expires_at,
-                        tokens.revoked_at IS NOT NULL OR users.disabled
+                "SELECT users.id, users.name, users.account_type, coalesce(tokens.roles, users.roles), tokens.expires_at,
+                        tokens.revoked_at IS NOT NULL OR users.disabled,
+                        tokens.id IS NOT NULL, tokens.last_used_at
                    FROM tokens CROSS JOIN users ON users.id = tokens.user_id
                   WHERE tokens.hash = ?1",
             )?
             .query_row([self.0], |row| {
                 let columns = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-                Ok((columns, Timestamp::from_millis(row.get(4)?), row.get(5)?))
+                let last_used_at = row.get::<_, Option<i64>>(7)?.map(Timestamp::from_millis);
+                Ok((columns, Timestamp::from_millis(row.get(4)?), row.get(5)?, row.get(6)?, last_used_at))
             })
             .optional()?;
-        let token = |(columns, expires_at, revoked)| {
-            Ok(StoredToken { principal: principal(columns)?, expires_at, revoked })
+        let token = |(columns, expires_at, revoked, of_robot, last_used_at)| {
+            Ok(StoredToken { principal: principal(columns)?, expires_at, revoked, of_robot, last_used_at })
         };
         found.map(token).transpose()
     }

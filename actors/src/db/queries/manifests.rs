@@ -133,12 +133,21 @@ fn missing_words(digests: &[Digest]) -> String {
     if digests.len() > 3 { format!("{words} and {} more", digests.len() - 3) } else { words }
 }
 
+/// What publishing a manifest changed besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// It was the repository's first push.
+    pub repository_created: bool,
+    /// The tags that pointed at another manifest before, with that one's digest.
+    pub moved: Vec<(Tag, String)>,
+}
+
 impl WriteQuery for PublishManifest {
-    type Output = ();
+    type Output = Published;
     type Error = PublishError;
 
-    fn run(self, tx: &Connection) -> Result<(), PublishError> {
-        let repository = repositories::find_or_create(tx, &self.repository, self.now)?;
+    fn run(self, tx: &Connection) -> Result<Published, PublishError> {
+        let (repository, repository_created) = repositories::find_or_create(tx, &self.repository, self.now)?;
         if !self.allow_sparse {
             let missing = missing(tx, repository, &self.manifest)?;
             if !missing.is_empty() {
@@ -147,18 +156,36 @@ impl WriteQuery for PublishManifest {
         }
         let id = insert_manifest(tx, repository, &self.manifest, self.now)?;
         insert_references(tx, repository, id, &self.manifest)?;
-        for tag in &self.tags {
-            tx.prepare_cached(
-                "INSERT INTO tags (repository_id, name, manifest_id, updated_at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET manifest_id = excluded.manifest_id, updated_at = excluded.updated_at",
-            )
-            .and_then(|mut statement| {
-                statement.execute((repository.0, tag.as_str(), id, self.now.as_millis()))
-            })
-            .map_err(DbError::from)?;
+        let mut moved = Vec::new();
+        for tag in self.tags {
+            let before = set_tag(tx, repository, &tag, id, self.now)?;
+            moved.extend(before.map(|before| (tag, before)));
         }
-        Ok(())
+        Ok(Published { repository_created, moved })
     }
+}
+
+/// Points the tag at the manifest; answers the digest of another one that it pointed at before.
+fn set_tag(
+    tx: &Connection,
+    repository: RepositoryId,
+    tag: &Tag,
+    manifest_id: i64,
+    now: Timestamp,
+) -> Result<Option<String>, DbError> {
+    let before = tx
+        .prepare_cached(
+            "SELECT manifests.digest FROM tags CROSS JOIN manifests ON manifests.id = tags.manifest_id
+              WHERE tags.repository_id = ?1 AND tags.name = ?2 AND tags.manifest_id <> ?3",
+        )?
+        .query_row((repository.0, tag.as_str(), manifest_id), |row| row.get(0))
+        .optional()?;
+    tx.prepare_cached(
+        "INSERT INTO tags (repository_id, name, manifest_id, updated_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET manifest_id = excluded.manifest_id, updated_at = excluded.updated_at",
+    )?
+    .execute((repository.0, tag.as_str(), manifest_id, now.as_millis()))?;
+    Ok(before)
 }
 
 /// The digests that the manifest needs and the repository does not have.

@@ -1,5 +1,6 @@
 //! Every query: a struct with its SQL beside it.
 
+pub mod audit;
 pub mod blobs;
 pub mod identity;
 pub mod manifests;
@@ -8,6 +9,7 @@ pub mod referrers;
 pub mod repositories;
 pub mod tags;
 pub mod uploads;
+pub mod users;
 
 #[cfg(test)]
 mod testing {

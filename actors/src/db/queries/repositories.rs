@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::db::{DbError, ReadQuery};
+use crate::db::{DbError, ReadQuery, WriteQuery};
 use crate::domain::{Page, RepositoryName, Timestamp};
 
 /// A repository's row id.
@@ -18,18 +18,18 @@ pub(crate) fn find(db: &Connection, name: &RepositoryName) -> Result<Option<Repo
     Ok(id.map(RepositoryId))
 }
 
-/// The repository's row; its first push makes it.
+/// The repository's row, and whether it is new: its first push makes it.
 pub(crate) fn find_or_create(
     tx: &Connection,
     name: &RepositoryName,
     now: Timestamp,
-) -> Result<RepositoryId, DbError> {
+) -> Result<(RepositoryId, bool), DbError> {
     if let Some(id) = find(tx, name)? {
-        return Ok(id);
+        return Ok((id, false));
     }
     tx.prepare_cached("INSERT INTO repositories (name, created_at) VALUES (?1, ?2)")?
         .execute((name.as_str(), now.as_millis()))?;
-    Ok(RepositoryId(tx.last_insert_rowid()))
+    Ok((RepositoryId(tx.last_insert_rowid()), true))
 }
 
 /// Names of repositories after `after`, in byte order.
@@ -66,3 +66,142 @@ impl ReadQuery for RepositoryExists {
         Ok(find(db, &self.0)?.is_some())
     }
 }
+
+/// A repository with its counts and sizes, which are kept by the transactions that change them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositorySummary {
+    /// Its name.
+    pub name: RepositoryName,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its tags.
+    pub tags: u64,
+    /// Its manifests.
+    pub manifests: u64,
+    /// The blobs it shows.
+    pub blobs: u64,
+    /// Its manifests and all blobs it shows, in bytes.
+    pub logical_bytes: u64,
+    /// Its manifests and the blobs that no other repository shows, in bytes.
+    pub exclusive_bytes: u64,
+}
+
+const SUMMARY: &str =
+    "name, created_at, tag_count, manifest_count, blob_count, logical_bytes, exclusive_bytes";
+
+type SummaryColumns = (String, i64, u64, u64, u64, u64, u64);
+
+fn summary_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<SummaryColumns> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+}
+
+fn summary(columns: SummaryColumns) -> Result<RepositorySummary, DbError> {
+    let (name, created_at, tags, manifests, blobs, logical_bytes, exclusive_bytes) = columns;
+    let (name, created_at) = (crate::db::parse("repository name", name)?, Timestamp::from_millis(created_at));
+    Ok(RepositorySummary { name, created_at, tags, manifests, blobs, logical_bytes, exclusive_bytes })
+}
+
+/// Repositories by name with their sizes, and how many there are.
+#[derive(Debug)]
+pub struct SummarizeRepositories {
+    /// Repositories to pass over.
+    pub offset: usize,
+    /// Most repositories.
+    pub limit: usize,
+}
+
+impl ReadQuery for SummarizeRepositories {
+    type Output = (Vec<RepositorySummary>, u64);
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let total =
+            db.prepare_cached("SELECT count(*) FROM repositories")?.query_row([], |row| row.get(0))?;
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT {SUMMARY} FROM repositories ORDER BY name LIMIT ?1 OFFSET ?2"
+        ))?;
+        let rows = statement.query_map((self.limit, self.offset), summary_columns)?;
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        Ok((rows.into_iter().map(summary).collect::<Result<_, _>>()?, total))
+    }
+}
+
+/// A tag with what it points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagSummary {
+    /// The tag.
+    pub name: String,
+    /// Its manifest's digest.
+    pub digest: String,
+    /// Its manifest's media type.
+    pub media_type: String,
+    /// Its manifest's size in bytes.
+    pub size: u64,
+    /// When it was set.
+    pub updated_at: Timestamp,
+}
+
+/// One repository with its sizes and a page of its tags.
+#[derive(Debug)]
+pub struct DescribeRepository {
+    /// Which.
+    pub name: RepositoryName,
+    /// Where the page of tags begins: tags greater than this.
+    pub after: String,
+    /// Most tags.
+    pub limit: usize,
+}
+
+impl ReadQuery for DescribeRepository {
+    type Output = Option<(RepositorySummary, Vec<TagSummary>)>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let Some(id) = find(db, &self.name)? else { return Ok(None) };
+        let found = db
+            .prepare_cached(&format!("SELECT {SUMMARY} FROM repositories WHERE id = ?1"))?
+            .query_row([id.0], summary_columns)?;
+        let mut statement = db.prepare_cached(
+            "SELECT tags.name, manifests.digest, manifests.media_type, manifests.size, tags.updated_at
+               FROM tags CROSS JOIN manifests ON manifests.id = tags.manifest_id
+              WHERE tags.repository_id = ?1 AND tags.name > ?2 ORDER BY tags.name LIMIT ?3",
+        )?;
+        let tags = statement.query_map((id.0, self.after, self.limit), |row| {
+            Ok(TagSummary {
+                name: row.get(0)?,
+                digest: row.get(1)?,
+                media_type: row.get(2)?,
+                size: row.get(3)?,
+                updated_at: Timestamp::from_millis(row.get(4)?),
+            })
+        })?;
+        Ok(Some((summary(found)?, tags.collect::<Result<_, _>>()?)))
+    }
+}
+
+/// Deletes a repository with all in it. Its blobs' rows and files stay for the collector. Says whether it was there.
+#[derive(Debug)]
+pub struct DeleteRepository {
+    /// Which.
+    pub name: RepositoryName,
+}
+
+impl WriteQuery for DeleteRepository {
+    type Output = bool;
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<bool, DbError> {
+        let Some(id) = find(tx, &self.name)? else { return Ok(false) };
+        // What it holds goes first, each by its own delete, so that counts of other repositories follow.
+        for sql in [
+            "DELETE FROM tags WHERE repository_id = ?1",
+            "DELETE FROM manifests WHERE repository_id = ?1",
+            "DELETE FROM repository_blobs WHERE repository_id = ?1",
+            "DELETE FROM repositories WHERE id = ?1",
+        ] {
+            tx.prepare_cached(sql)?.execute([id.0])?;
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -180,6 +180,28 @@ impl ReadQuery for IdleUploads {
     }
 }
 
+/// Uploads, the longest idle first, and how many there are.
+#[derive(Debug)]
+pub struct ListUploads {
+    /// Uploads to pass over.
+    pub offset: usize,
+    /// Most uploads.
+    pub limit: usize,
+}
+
+impl ReadQuery for ListUploads {
+    type Output = (Vec<UploadRow>, u64);
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let total = db.prepare_cached("SELECT count(*) FROM uploads")?.query_row([], |row| row.get(0))?;
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM uploads ORDER BY last_active_at, id LIMIT ?1 OFFSET ?2"
+        ))?;
+        let rows = statement.query_map((self.limit, self.offset), columns)?.collect::<Result<Vec<_>, _>>()?;
+        Ok((rows.into_iter().map(parse_row).collect::<Result<_, _>>()?, total))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -42,6 +42,7 @@ fn rule() -> impl Strategy<Value = Rule> {
             actions,
             repositories: globs.into_iter().map(|glob| Glob::parse(glob).unwrap()).collect(),
             enabled,
+            description: String::new(),
         })
 }
 

@@ -6,15 +6,17 @@
 use std::path::PathBuf;
 
 use actix::{ActorFutureExt, AtomicResponse, Context, Handler, WrapFuture};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Finish, Session, Shared, hash_file};
 use crate::ask::AskError;
 use crate::blob_store::{Check, Publish, Remove, Reserve};
 use crate::db::DbError;
-use crate::db::queries::blobs::{FindGoodBlob, LinkBlob};
+use crate::db::queries::audit::Audited;
+use crate::db::queries::blobs::{FindGoodBlob, LinkBlob, Linked};
 use crate::db::queries::uploads::DeleteUpload;
-use crate::domain::{Digest, Hasher, RepositoryName};
+use crate::domain::{Digest, Event, EventName, Hasher, Origin, RepositoryName};
 use crate::fs::WriteFile;
 use crate::upload::state::verify;
 use crate::upload::{Refusal, UploadError, asked};
@@ -40,12 +42,13 @@ struct Job {
     size: u64,
     digest: Digest,
     computed: Digest,
+    origin: Origin,
 }
 
 impl Handler<Finish> for Session {
     type Result = AtomicResponse<Self, Result<u64, UploadError>>;
 
-    fn handle(&mut self, Finish { turn, digest }: Finish, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Finish { turn, digest, origin }: Finish, _: &mut Context<Self>) -> Self::Result {
         let allowed = self.must_have_turn(turn).and_then(|()| self.open_file().map(|_| ()));
         let job = Job {
             shared: self.shared.clone(),
@@ -56,6 +59,7 @@ impl Handler<Finish> for Session {
             size: self.progress.received(),
             digest,
             computed: self.progress.digest(),
+            origin,
         };
         let file = self.file.take();
         let finished = async move {
@@ -181,11 +185,21 @@ impl Job {
         }
     }
 
+    /// Makes the blob visible; the row, the link and the audit entry are one commit.
     async fn record(&self) -> Result<(), AskError<DbError>> {
         let now = self.shared.clock.now();
         let (repository, digest, size) = (self.repository.clone(), self.digest, self.size);
         let kept_until = now.after(self.shared.keep);
-        self.shared.db.write(LinkBlob { repository, digest, size, upload: self.row, now, kept_until }).await
+        let query =
+            LinkBlob { repository: repository.clone(), digest, size, upload: self.row, now, kept_until };
+        let describe = move |linked: &Linked| {
+            let created = Event::new(EventName::RepositoryCreated).at(&repository);
+            let uploaded = Event::new(EventName::BlobUploaded).at(&repository).of(&digest);
+            let created = linked.repository_created.then_some(created);
+            created.into_iter().chain([uploaded.with(json!({"size": size}))]).collect()
+        };
+        let origin = self.origin.clone();
+        self.shared.db.write(Audited { query, origin, now, describe }).await.map(|_| ())
     }
 
     /// The upload goes on with what was acknowledged, if there is any and it can still be written.

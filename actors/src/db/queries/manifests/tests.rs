@@ -27,7 +27,7 @@ fn image(config: &Digest, layers: &[Digest], subject: Option<&Digest>) -> Manife
     Manifest::parse(Algorithm::Sha256, media_type, body.into()).unwrap()
 }
 
-fn publish(db: &Connection, manifest: &Manifest, tags: &[&str]) -> Result<(), PublishError> {
+fn publish(db: &Connection, manifest: &Manifest, tags: &[&str]) -> Result<Published, PublishError> {
     let tags = tags.iter().map(|tag| tag.parse().unwrap()).collect();
     let (repository, manifest) = (name("a"), manifest.clone());
     PublishManifest { repository, manifest, tags, allow_sparse: false, now: NOW }.run(db)

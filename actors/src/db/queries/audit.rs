@@ -1,0 +1,321 @@
+//! The audit log: entries in the transaction of the change they record, and their listing.
+
+use rusqlite::types::Value as Parameter;
+use rusqlite::{Connection, Row, params_from_iter};
+
+use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::domain::{Event, Origin, Timestamp};
+
+/// A change with the entries that record it, in one transaction.
+///
+/// `describe` makes the entries from what the change answered, so that nothing is recorded that did not happen.
+pub struct Audited<Q, F> {
+    /// The change.
+    pub query: Q,
+    /// Who asked for it.
+    pub origin: Origin,
+    /// The time.
+    pub now: Timestamp,
+    /// Says what happened.
+    pub describe: F,
+}
+
+impl<Q, F> WriteQuery for Audited<Q, F>
+where
+    Q: WriteQuery,
+    F: FnOnce(&Q::Output) -> Vec<Event> + Send + 'static,
+{
+    type Output = Q::Output;
+    type Error = Q::Error;
+
+    fn run(self, tx: &Connection) -> Result<Self::Output, Self::Error> {
+        let output = self.query.run(tx)?;
+        for event in (self.describe)(&output) {
+            insert(tx, &self.origin, self.now, &event)?;
+        }
+        Ok(output)
+    }
+}
+
+/// Records what changed nothing else: a login, a denial.
+#[derive(Debug)]
+pub struct Record {
+    /// Who.
+    pub origin: Origin,
+    /// The time.
+    pub now: Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+impl WriteQuery for Record {
+    type Output = ();
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<(), DbError> {
+        insert(tx, &self.origin, self.now, &self.event)
+    }
+}
+
+fn insert(tx: &Connection, origin: &Origin, now: Timestamp, event: &Event) -> Result<(), DbError> {
+    tx.prepare_cached(
+        "INSERT INTO audit_log (time, event, actor_id, actor_name, repository, digest, tag, address, request_id, details)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute((
+        now.as_millis(),
+        event.name.as_str(),
+        &origin.actor_id,
+        &origin.actor_name,
+        &event.repository,
+        &event.digest,
+        &event.tag,
+        &origin.address,
+        &origin.request_id,
+        event.details.to_string(),
+    ))?;
+    Ok(())
+}
+
+/// One entry.
+#[derive(Debug, Clone)]
+pub struct AuditEntry {
+    /// Its number, rising.
+    pub id: i64,
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub event: String,
+    /// Who, by id.
+    pub actor_id: String,
+    /// Who, by name.
+    pub actor_name: String,
+    /// Where; empty when it was about none.
+    pub repository: String,
+    /// About which content.
+    pub digest: String,
+    /// About which tag.
+    pub tag: String,
+    /// From which address.
+    pub address: String,
+    /// In which request.
+    pub request_id: String,
+    /// More, a JSON object.
+    pub details: String,
+}
+
+/// Entries, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct ListAudit {
+    /// Only this event.
+    pub event: Option<String>,
+    /// Only this actor, by id.
+    pub actor_id: Option<String>,
+    /// Only this repository.
+    pub repository: Option<String>,
+    /// Only at or after this.
+    pub since: Option<Timestamp>,
+    /// Only before this.
+    pub until: Option<Timestamp>,
+    /// Entries to pass over.
+    pub offset: usize,
+    /// Most entries.
+    pub limit: usize,
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
+    Ok(AuditEntry {
+        id: row.get(0)?,
+        time: Timestamp::from_millis(row.get(1)?),
+        event: row.get(2)?,
+        actor_id: row.get(3)?,
+        actor_name: row.get(4)?,
+        repository: row.get(5)?,
+        digest: row.get(6)?,
+        tag: row.get(7)?,
+        address: row.get(8)?,
+        request_id: row.get(9)?,
+        details: row.get(10)?,
+    })
+}
+
+impl ListAudit {
+    /// The conditions and their values. Times are turned into numbers of entries, so that one index serves.
+    fn conditions(&self, db: &Connection) -> Result<(String, Vec<Parameter>), DbError> {
+        let mut conditions = Vec::new();
+        let mut values = Vec::new();
+        let texts = [("event", &self.event), ("actor_id", &self.actor_id), ("repository", &self.repository)];
+        for (column, value) in texts {
+            if let Some(value) = value {
+                values.push(Parameter::from(value.clone()));
+                conditions.push(format!("{column} = ?{}", values.len()));
+            }
+        }
+        for (bound, comparison) in [(self.since, ">="), (self.until, "<")] {
+            if let Some(bound) = bound {
+                values.push(Parameter::from(first_id_at(db, bound)?));
+                conditions.push(format!("id {comparison} ?{}", values.len()));
+            }
+        }
+        let clause =
+            if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+        Ok((clause, values))
+    }
+
+    /// The statement that lists; its plan is held by a test.
+    fn sql(clause: &str, values: usize) -> String {
+        format!(
+            "SELECT id, time, event, actor_id, actor_name, repository, digest, tag, address, request_id, details
+               FROM audit_log {clause} ORDER BY id DESC LIMIT ?{} OFFSET ?{}",
+            values + 1,
+            values + 2
+        )
+    }
+}
+
+/// The number of the first entry at or after `time`; entries are numbered as they happen.
+fn first_id_at(db: &Connection, time: Timestamp) -> Result<i64, DbError> {
+    let id = db
+        .prepare_cached("SELECT id FROM audit_log WHERE time >= ?1 ORDER BY time, id LIMIT 1")?
+        .query_row([time.as_millis()], |row| row.get(0));
+    match id {
+        Ok(id) => Ok(id),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(i64::MAX),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Totals beyond this are not counted out when filters are combined.
+const COUNTED: i64 = 10_000;
+
+impl ReadQuery for ListAudit {
+    type Output = (Vec<AuditEntry>, u64);
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let (clause, mut values) = self.conditions(db)?;
+        let total = match (&self.event, clause.matches('?').count()) {
+            (_, 0) => db
+                .prepare_cached("SELECT coalesce(sum(count), 0) FROM audit_counts")?
+                .query_row([], |row| row.get(0))?,
+            (Some(event), 1) => db
+                .prepare_cached("SELECT coalesce(sum(count), 0) FROM audit_counts WHERE event = ?1")?
+                .query_row([event], |row| row.get(0))?,
+            _ => db
+                .prepare_cached(&format!(
+                    "SELECT count(*) FROM (SELECT 1 FROM audit_log {clause} LIMIT {COUNTED})"
+                ))?
+                .query_row(params_from_iter(&values), |row| row.get(0))?,
+        };
+        let sql = Self::sql(&clause, values.len());
+        let page = [self.limit, self.offset].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        values.extend(page.map(Parameter::from));
+        let mut statement = db.prepare_cached(&sql)?;
+        let entries = statement.query_map(params_from_iter(&values), entry)?.collect::<Result<_, _>>()?;
+        Ok((entries, total))
+    }
+}
+
+/// Forgets entries from before `before`, the oldest first. Answers how many.
+#[derive(Debug)]
+pub struct PurgeAudit {
+    /// Older than this.
+    pub before: Timestamp,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl WriteQuery for PurgeAudit {
+    type Output = usize;
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<usize, DbError> {
+        let purged = tx
+            .prepare_cached(
+                "DELETE FROM audit_log WHERE id IN
+                    (SELECT id FROM audit_log WHERE time < ?1 ORDER BY time, id LIMIT ?2)",
+            )?
+            .execute((self.before.as_millis(), self.limit))?;
+        Ok(purged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::db::queries::testing::{NOW, database};
+    use crate::domain::EventName;
+
+    fn origin(actor: &str) -> Origin {
+        Origin { actor_id: actor.to_owned(), actor_name: actor.to_owned(), ..Origin::default() }
+    }
+
+    fn record(db: &Connection, actor: &str, name: EventName, repository: &str, second: u64) {
+        let event = Event { repository: repository.to_owned(), ..Event::new(name) };
+        let now = NOW.after(Duration::from_secs(second));
+        Record { origin: origin(actor), now, event }.run(db).unwrap();
+    }
+
+    #[test]
+    fn entries_are_listed_newest_first_by_every_filter() {
+        let db = database();
+        record(&db, "ada", EventName::LoginOk, "", 0);
+        record(&db, "ada", EventName::ManifestPushed, "a", 1);
+        record(&db, "bob", EventName::ManifestPushed, "b", 2);
+        let list = |filter: ListAudit| {
+            let (entries, total) = ListAudit { limit: 9, ..filter }.run(&db).unwrap();
+            assert_eq!(entries.len() as u64, total);
+            entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>()
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(list(ListAudit::default()), [3, 2, 1]);
+        assert_eq!(list(ListAudit { event: text("manifest_pushed"), ..ListAudit::default() }), [3, 2]);
+        assert_eq!(list(ListAudit { actor_id: text("ada"), ..ListAudit::default() }), [2, 1]);
+        assert_eq!(list(ListAudit { repository: text("b"), ..ListAudit::default() }), [3]);
+        let second = |seconds| Some(NOW.after(Duration::from_secs(seconds)));
+        assert_eq!(list(ListAudit { since: second(1), ..ListAudit::default() }), [3, 2]);
+        assert_eq!(list(ListAudit { until: second(1), ..ListAudit::default() }), [1]);
+        assert_eq!(list(ListAudit { since: second(9), ..ListAudit::default() }), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn no_filter_scans_the_log() {
+        let db = database();
+        let some = || Some(String::from("x"));
+        for index in 0..16 {
+            let bit = |bit: u32| index >> bit & 1 == 1;
+            let filter = ListAudit {
+                event: some().filter(|_| bit(0)),
+                actor_id: some().filter(|_| bit(1)),
+                repository: some().filter(|_| bit(2)),
+                since: Some(NOW).filter(|_| bit(3)),
+                ..ListAudit::default()
+            };
+            let (clause, mut values) = filter.conditions(&db).unwrap();
+            let sql = ListAudit::sql(&clause, values.len());
+            values.extend([Parameter::from(1), Parameter::from(0)]);
+            let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> = statement
+                .query_map(params_from_iter(&values), |row| row.get(3))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            let plan = plan.join("; ");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+            assert!(index == 0 || plan.starts_with("SEARCH"), "{sql}: {plan}");
+        }
+    }
+
+    #[test]
+    fn old_entries_are_forgotten_oldest_first() {
+        let db = database();
+        for second in 0..5 {
+            record(&db, "ada", EventName::LoginOk, "", second);
+        }
+        let purged = PurgeAudit { before: NOW.after(Duration::from_secs(3)), limit: 2 }.run(&db).unwrap();
+        assert_eq!(purged, 2);
+        let (entries, total) = ListAudit { limit: 9, ..ListAudit::default() }.run(&db).unwrap();
+        assert_eq!((entries.len(), total, entries[2].id), (3, 3, 3));
+    }
+}

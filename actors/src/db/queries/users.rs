@@ -1,0 +1,426 @@
+//! Administration of the embedded provider's accounts and robot tokens.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use uuid::Uuid;
+
+use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::domain::{AccountType, Timestamp};
+
+/// An account as administrators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its lasting id.
+    pub id: String,
+    /// The name it logs in with.
+    pub name: String,
+    /// What kind of account it is.
+    pub account_type: AccountType,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// Whether it is switched off.
+    pub disabled: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+type Columns = (String, String, String, String, bool, i64, i64);
+
+const COLUMNS: &str = "id, name, account_type, roles, disabled, created_at, updated_at";
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+}
+
+fn roles(json: String) -> Result<Vec<String>, DbError> {
+    serde_json::from_str(&json).map_err(|_| DbError::Corrupt { what: "roles", value: json })
+}
+
+fn user((id, name, account_type, json, disabled, created_at, updated_at): Columns) -> Result<User, DbError> {
+    Ok(User {
+        id,
+        name,
+        account_type: crate::db::parse("account type", account_type)?,
+        roles: roles(json)?,
+        disabled,
+        created_at: Timestamp::from_millis(created_at),
+        updated_at: Timestamp::from_millis(updated_at),
+    })
+}
+
+fn as_json(roles: &[String]) -> Result<String, DbError> {
+    serde_json::to_string(roles).map_err(|error| DbError::Failed(error.to_string()))
+}
+
+/// Why an account or token was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// There is none of this name or id.
+    #[error("there is no {0}")]
+    Unknown(String),
+    /// The name is taken.
+    #[error("the name {0} is taken")]
+    Taken(String),
+    /// Nobody could administer the registry any more.
+    #[error("this is the last enabled administrator; make another one first")]
+    LastAdministrator,
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<rusqlite::Error> for UserError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// Accounts by name, and how many there are.
+#[derive(Debug)]
+pub struct ListUsers {
+    /// Accounts to pass over.
+    pub offset: usize,
+    /// Most accounts.
+    pub limit: usize,
+}
+
+impl ReadQuery for ListUsers {
+    type Output = (Vec<User>, u64);
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let total = db.prepare_cached("SELECT count(*) FROM users")?.query_row([], |row| row.get(0))?;
+        let mut statement =
+            db.prepare_cached(&format!("SELECT {COLUMNS} FROM users ORDER BY name LIMIT ?1 OFFSET ?2"))?;
+        let rows = statement.query_map((self.limit, self.offset), columns)?.collect::<Result<Vec<_>, _>>()?;
+        Ok((rows.into_iter().map(user).collect::<Result<_, _>>()?, total))
+    }
+}
+
+fn find(db: &Connection, name: &str) -> Result<User, UserError> {
+    let found = db
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM users WHERE name = ?1"))?
+        .query_row([name], columns)
+        .optional()?;
+    Ok(user(found.ok_or_else(|| UserError::Unknown(format!("user {name}")))?)?)
+}
+
+/// Makes an account.
+#[derive(Debug)]
+pub struct CreateUser {
+    /// Its name.
+    pub name: String,
+    /// What kind of account it is.
+    pub account_type: AccountType,
+    /// The password's hash; none for an account that has robot tokens only.
+    pub password_hash: Option<String>,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl WriteQuery for CreateUser {
+    type Output = User;
+    type Error = UserError;
+
+    fn run(self, tx: &Connection) -> Result<User, UserError> {
+        let inserted = tx
+            .prepare_cached(
+                "INSERT INTO users (id, name, account_type, password_hash, roles, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (name) DO NOTHING",
+            )?
+            .execute((
+                Uuid::new_v4().to_string(),
+                &self.name,
+                self.account_type.as_str(),
+                self.password_hash,
+                as_json(&self.roles)?,
+                self.now.as_millis(),
+            ))?;
+        if inserted == 0 {
+            return Err(UserError::Taken(self.name));
+        }
+        find(tx, &self.name)
+    }
+}
+
+/// Changes what is given of an account.
+#[derive(Debug)]
+pub struct UpdateUser {
+    /// Which.
+    pub name: String,
+    /// A new password's hash; the account's login tokens end with the old password.
+    pub password_hash: Option<String>,
+    /// New roles.
+    pub roles: Option<Vec<String>>,
+    /// Whether it is switched off.
+    pub disabled: Option<bool>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl WriteQuery for UpdateUser {
+    type Output = User;
+    type Error = UserError;
+
+    fn run(self, tx: &Connection) -> Result<User, UserError> {
+        let before = find(tx, &self.name)?;
+        let roles = self.roles.unwrap_or(before.roles);
+        let now = self.now.as_millis();
+        tx.prepare_cached(
+            "UPDATE users SET password_hash = coalesce(?2, password_hash), roles = ?3, disabled = ?4, updated_at = ?5
+              WHERE id = ?1",
+        )?
+        .execute((
+            &before.id,
+            &self.password_hash,
+            as_json(&roles)?,
+            self.disabled.unwrap_or(before.disabled),
+            now,
+        ))?;
+        if self.password_hash.is_some() {
+            tx.prepare_cached(
+                "UPDATE tokens SET revoked_at = ?2 WHERE user_id = ?1 AND id IS NULL AND revoked_at IS NULL",
+            )?
+            .execute((&before.id, now))?;
+        }
+        must_have_administrator(tx)?;
+        find(tx, &self.name)
+    }
+}
+
+/// Deletes an account with its tokens.
+#[derive(Debug)]
+pub struct DeleteUser {
+    /// Which.
+    pub name: String,
+}
+
+impl WriteQuery for DeleteUser {
+    type Output = User;
+    type Error = UserError;
+
+    fn run(self, tx: &Connection) -> Result<User, UserError> {
+        let user = find(tx, &self.name)?;
+        tx.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([&user.id])?;
+        must_have_administrator(tx)?;
+        Ok(user)
+    }
+}
+
+/// Nobody may lock everybody out.
+fn must_have_administrator(tx: &Connection) -> Result<(), UserError> {
+    let there = tx
+        .prepare_cached(
+            "SELECT 1 FROM users, json_each(users.roles)
+              WHERE users.disabled = 0 AND json_each.value = ?1",
+        )?
+        .exists([crate::policy::builtin::ADMIN])?;
+    if there { Ok(()) } else { Err(UserError::LastAdministrator) }
+}
+
+/// A robot's token, without the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RobotToken {
+    /// Its id.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// The name of its account.
+    pub user: String,
+    /// Its roles, a part of what its account may have been given.
+    pub roles: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its life ends.
+    pub expires_at: Timestamp,
+    /// When it was last used, to a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+type TokenColumns = (String, String, String, String, i64, i64, Option<i64>, bool);
+
+const TOKEN_COLUMNS: &str =
+    "tokens.id, tokens.name, users.name, coalesce(tokens.roles, users.roles), tokens.created_at,
+    tokens.expires_at, tokens.last_used_at, tokens.revoked_at IS NOT NULL";
+
+fn token_columns(row: &Row<'_>) -> rusqlite::Result<TokenColumns> {
+    Ok((
+        row.get(0)?,
+        row.get(1)?,
+        row.get(2)?,
+        row.get(3)?,
+        row.get(4)?,
+        row.get(5)?,
+        row.get(6)?,
+        row.get(7)?,
+    ))
+}
+
+fn robot_token(columns: TokenColumns) -> Result<RobotToken, DbError> {
+    let (id, name, user, json, created_at, expires_at, last_used_at, revoked) = columns;
+    Ok(RobotToken {
+        id,
+        name,
+        user,
+        roles: roles(json)?,
+        created_at: Timestamp::from_millis(created_at),
+        expires_at: Timestamp::from_millis(expires_at),
+        last_used_at: last_used_at.map(Timestamp::from_millis),
+        revoked,
+    })
+}
+
+/// Robot tokens, the newest first, and how many there are.
+#[derive(Debug)]
+pub struct ListTokens {
+    /// Tokens to pass over.
+    pub offset: usize,
+    /// Most tokens.
+    pub limit: usize,
+}
+
+impl ReadQuery for ListTokens {
+    type Output = (Vec<RobotToken>, u64);
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let total = db
+            .prepare_cached("SELECT count(*) FROM tokens WHERE id IS NOT NULL")?
+            .query_row([], |row| row.get(0))?;
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens JOIN users ON users.id = tokens.user_id
+              WHERE tokens.id IS NOT NULL ORDER BY tokens.created_at DESC, tokens.id LIMIT ?1 OFFSET ?2"
+        ))?;
+        let rows =
+            statement.query_map((self.limit, self.offset), token_columns)?.collect::<Result<Vec<_>, _>>()?;
+        Ok((rows.into_iter().map(robot_token).collect::<Result<_, _>>()?, total))
+    }
+}
+
+fn find_token(db: &Connection, id: &str) -> Result<RobotToken, UserError> {
+    let found = db
+        .prepare_cached(&format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens JOIN users ON users.id = tokens.user_id WHERE tokens.id = ?1"
+        ))?
+        .query_row([id], token_columns)
+        .optional()?;
+    Ok(robot_token(found.ok_or_else(|| UserError::Unknown(format!("token {id}")))?)?)
+}
+
+/// Makes a robot token for an account.
+#[derive(Debug)]
+pub struct CreateToken {
+    /// The SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// What it is for.
+    pub name: String,
+    /// The name of its account.
+    pub user: String,
+    /// Its roles; the account's own when none are given.
+    pub roles: Option<Vec<String>>,
+    /// When its life ends.
+    pub expires_at: Timestamp,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl WriteQuery for CreateToken {
+    type Output = RobotToken;
+    type Error = UserError;
+
+    fn run(self, tx: &Connection) -> Result<RobotToken, UserError> {
+        let user = find(tx, &self.user)?;
+        let id = Uuid::new_v4().to_string();
+        tx.prepare_cached(
+            "INSERT INTO tokens (hash, user_id, created_at, expires_at, id, name, roles)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute((
+            self.hash,
+            user.id,
+            self.now.as_millis(),
+            self.expires_at.as_millis(),
+            &id,
+            self.name,
+            self.roles.as_deref().map(as_json).transpose()?,
+        ))?;
+        find_token(tx, &id)
+    }
+}
+
+/// Ends a robot token's life now.
+#[derive(Debug)]
+pub struct RevokeRobotToken {
+    /// Which.
+    pub id: String,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl WriteQuery for RevokeRobotToken {
+    type Output = RobotToken;
+    type Error = UserError;
+
+    fn run(self, tx: &Connection) -> Result<RobotToken, UserError> {
+        tx.prepare_cached("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1")?
+            .execute((&self.id, self.now.as_millis()))?;
+        find_token(tx, &self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::queries::identity::FindToken;
+    use crate::db::queries::testing::{NOW, database};
+
+    fn create(db: &Connection, name: &str, roles: &[&str]) -> Result<User, UserError> {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let (name, account_type) = (name.to_owned(), AccountType::System);
+        CreateUser { name, account_type, password_hash: None, roles, now: NOW }.run(db)
+    }
+
+    fn change(name: &str) -> UpdateUser {
+        UpdateUser { name: name.to_owned(), password_hash: None, roles: None, disabled: None, now: NOW }
+    }
+
+    #[test]
+    fn the_last_administrator_cannot_be_lost() {
+        let db = database();
+        create(&db, "root", &["admin"]).unwrap();
+        create(&db, "ci", &[]).unwrap();
+        assert!(matches!(create(&db, "ci", &[]), Err(UserError::Taken(_))));
+        let attempts = [
+            UpdateUser { disabled: Some(true), ..change("root") },
+            UpdateUser { roles: Some(vec![]), ..change("root") },
+        ];
+        for attempt in attempts {
+            db.execute_batch("SAVEPOINT s").unwrap();
+            assert!(matches!(attempt.run(&db), Err(UserError::LastAdministrator)));
+            db.execute_batch("ROLLBACK TO s").unwrap();
+        }
+        create(&db, "second", &["admin"]).unwrap();
+        assert!(DeleteUser { name: "root".to_owned() }.run(&db).is_ok());
+        assert!(matches!(DeleteUser { name: "root".to_owned() }.run(&db), Err(UserError::Unknown(_))));
+    }
+
+    #[test]
+    fn a_robot_token_has_roles_of_its_own_and_ends_when_it_is_revoked() {
+        let db = database();
+        create(&db, "root", &["admin"]).unwrap();
+        create(&db, "ci", &["builder"]).unwrap();
+        let (name, user, expires_at) =
+            ("deploy".to_owned(), "ci".to_owned(), NOW.after(std::time::Duration::from_secs(9)));
+        let roles = Some(vec!["pusher".to_owned()]);
+        let token = CreateToken { hash: [7; 32], name, user, roles, expires_at, now: NOW }.run(&db).unwrap();
+        let found = FindToken([7; 32]).run(&db).unwrap().unwrap();
+        assert_eq!((found.principal.roles, found.revoked), (vec!["pusher".to_owned()], false));
+        assert!(RevokeRobotToken { id: token.id, now: NOW }.run(&db).unwrap().revoked);
+        assert!(FindToken([7; 32]).run(&db).unwrap().unwrap().revoked);
+        let (tokens, total) = ListTokens { offset: 0, limit: 9 }.run(&db).unwrap();
+        assert_eq!((tokens.len(), total), (1, 1));
+    }
+}
