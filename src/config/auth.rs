@@ -1,5 +1,6 @@
 //! `[auth]`: who says who somebody is, and for how long that is believed.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::reader::Section;
@@ -17,6 +18,8 @@ pub struct Auth {
     pub token_ttl: Duration,
     /// Whether somebody without credentials may have a token for the anonymous principal.
     pub anonymous: bool,
+    /// Wrong passwords a minute, for each address and each name, before both have to wait.
+    pub login_attempts_per_minute: NonZeroU32,
     /// Whether the built-in rule is on that lets people pull, push, delete and list.
     pub builtin_human_access: bool,
 }
@@ -43,6 +46,15 @@ impl Auth {
             token_ttl: section.bounded("token_ttl", 60 * MINUTE, 2 * MINUTE..=30 * 24 * 60 * MINUTE),
             anonymous: section.or("anonymous", false),
             builtin_human_access: section.or("builtin_human_access", true),
+            login_attempts_per_minute: attempts(section.bounded(
+                "login_attempts_per_minute",
+                30,
+                1..=100_000,
+            )),
         })
     }
+}
+
+fn attempts(number: usize) -> NonZeroU32 {
+    u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }

@@ -3,6 +3,7 @@
 //! A key is named once, beside its default, in its section's file. Everything that is wrong is said at once, with the
 //! key, where it was given, and what is accepted. Only the files named in it are looked at, never made.
 
+mod audit;
 mod auth;
 mod database;
 mod gc;
@@ -18,6 +19,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
+pub use self::audit::Audit;
 pub use self::auth::{Auth, Provider};
 pub use self::database::Database;
 pub use self::gc::Gc;
@@ -32,7 +34,7 @@ use self::reader::Reader;
 use self::source::{Origin, Sources};
 
 /// The sections, by name.
-const SECTIONS: [&str; 7] = ["server", "database", "storage", "auth", "registry", "gc", "log"];
+const SECTIONS: [&str; 8] = ["server", "database", "storage", "auth", "registry", "gc", "audit", "log"];
 
 /// The configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct Config {
     pub registry: Registry,
     /// `[gc]`.
     pub gc: Gc,
+    /// `[audit]`.
+    pub audit: Audit,
     /// `[log]`.
     pub log: Log,
 }
@@ -111,6 +115,7 @@ impl Config {
         let auth = Auth::read(&mut reader.section("auth"));
         let registry = Registry::read(&mut reader.section("registry"));
         let gc = Gc::read(&mut reader.section("gc"));
+        let audit = Audit::read(&mut reader.section("audit"));
         let log = Log::read(&mut reader.section("log"));
         Some(Self {
             server: server?,
@@ -119,6 +124,7 @@ impl Config {
             auth: auth?,
             registry: registry?,
             gc: gc?,
+            audit: audit?,
             log: log?,
         })
     }
@@ -132,6 +138,7 @@ impl Config {
             self.auth != other.auth,
             self.registry != other.registry,
             self.gc != other.gc,
+            self.audit != other.audit,
             self.log.format != other.log.format,
         ];
         SECTIONS

@@ -9,13 +9,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mcr_actors::ask::AskError;
 use mcr_actors::auth_cache::{AuthError, Authenticate, Authenticated, Credentials, Secret};
+use mcr_actors::db::queries::audit::Record;
 use mcr_actors::db::queries::uploads::FindUpload;
-use mcr_actors::domain::{Action, Principal, RepositoryName};
-use mcr_actors::policy::Decide;
+use mcr_actors::domain::{Action, Event, EventName, Origin, Principal, RepositoryName};
+use mcr_actors::policy::{Decide, Decision, RuleId};
 use serde_json::json;
 
 use super::error::{ApiError, Code};
-use super::origin::origin;
+use super::origin::{client, origin};
 use super::path::Target;
 use super::query::Query;
 use super::state::State;
@@ -99,33 +100,175 @@ pub fn credentials(request: &HttpRequest) -> Result<Option<Credentials>, ApiErro
     }
 }
 
-/// Finds out who asks; every 401 tells where to get a token.
-pub async fn authenticate(
+/// A request on its way to its handler: who asks, and may they.
+#[derive(Debug)]
+pub struct Inquiry<'a> {
+    request: &'a HttpRequest,
+    state: &'a State,
+    request_id: &'a str,
+    /// What a token for it would be asked for with.
+    scope: String,
+}
+
+/// Whether policy lets the principal do it.
+pub async fn may(
+    state: &State,
+    principal: &Arc<Principal>,
+    action: Action,
+    repository: Option<&RepositoryName>,
+) -> Result<bool, ApiError> {
+    Ok(decide(state, principal, action, repository).await?.allowed)
+}
+
+async fn decide(
+    state: &State,
+    principal: &Arc<Principal>,
+    action: Action,
+    repository: Option<&RepositoryName>,
+) -> Result<Decision, ApiError> {
+    let (principal, repository) = (Arc::clone(principal), repository.cloned());
+    Ok(state.worker.policy.ask(Decide { principal, action, repository }).await?)
+}
+
+/// Who caused what a request changes, for the audit log.
+pub fn origin_of(
     request: &HttpRequest,
     state: &State,
-    target: Option<&Target>,
-    challenge: &Challenge<'_>,
-) -> Result<Caller, ApiError> {
-    let unknown = |error: ApiError, why: Option<&'static str>| {
-        if error.status() == StatusCode::UNAUTHORIZED { challenge.add(error, why, None) } else { error }
-    };
-    let credentials = credentials(request).map_err(|error| unknown(error, None))?;
-    let Some(credentials) = credentials else {
-        let message = "log in to use this registry";
-        return Err(unknown(ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message), None));
-    };
-    match state.worker.auth.ask(Authenticate { credentials }).await {
-        Ok(Authenticated { principal, token_hash, .. }) => Ok(Caller { principal, token_hash }),
-        Err(AskError::Refused(AuthError::Lapsed { principal, token_hash })) => {
-            match began_upload(state, target, &token_hash).await? {
-                true => Ok(Caller { principal, token_hash: Some(token_hash) }),
-                false => {
-                    let lapsed = AuthError::Lapsed { principal, token_hash };
-                    Err(unknown(lapsed.into(), Some("invalid_token")))
+    request_id: &str,
+    principal: Option<&Principal>,
+) -> Origin {
+    Origin {
+        actor_id: principal.map(|principal| principal.subject.clone()).unwrap_or_default(),
+        actor_name: principal.map(|principal| principal.name.clone()).unwrap_or_default(),
+        address: client(request, &state.options).map(|address| address.to_string()).unwrap_or_default(),
+        request_id: request_id.to_owned(),
+    }
+}
+
+impl<'a> Inquiry<'a> {
+    /// About something that is no part of a repository.
+    pub fn new(request: &'a HttpRequest, state: &'a State, request_id: &'a str) -> Self {
+        Self { request, state, request_id, scope: String::new() }
+    }
+
+    /// The same with the scope that a token for this access to this target would be asked for with.
+    #[must_use]
+    pub fn with_scope(mut self, access: Access, target: Option<&Target>, query: &Query) -> Self {
+        match target.and_then(Target::repository) {
+            Some(repository) => self.scope = format!("repository:{repository}:{}", access.scope()),
+            None if access == Access::Catalog => "registry:catalog:*".clone_into(&mut self.scope),
+            None => {}
+        }
+        let source = query.get("from").and_then(|from| from.parse::<RepositoryName>().ok());
+        if let (Some(Target::Uploads(_)), Some(source)) = (target, source) {
+            self.scope.push_str(&format!(" repository:{source}:pull"));
+        }
+        self
+    }
+
+    /// Finds out who asks; every 401 tells where to get a token.
+    pub async fn caller(&self, target: Option<&Target>) -> Result<Caller, ApiError> {
+        let state = self.state;
+        let credentials = credentials(self.request).map_err(|error| self.challenge(error, None, None))?;
+        let Some(credentials) = credentials else {
+            let message = "log in to use this registry";
+            let error = ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message);
+            return Err(self.challenge(error, None, None));
+        };
+        let name = match &credentials {
+            Credentials::Basic { name, .. } => Some(name.clone()),
+            Credentials::Token(_) => None,
+        };
+        let address = client(self.request, &state.options);
+        match state.worker.auth.ask(Authenticate { credentials, address }).await {
+            Ok(Authenticated { principal, token_hash, .. }) => Ok(Caller { principal, token_hash }),
+            Err(AskError::Refused(AuthError::Lapsed { principal, token_hash }))
+                if began_upload(state, target, &token_hash).await? =>
+            {
+                Ok(Caller { principal, token_hash: Some(token_hash) })
+            }
+            Err(error) => {
+                if let (Some(name), AskError::Refused(AuthError::Invalid)) = (name, &error) {
+                    self.failed_login(&name).await?;
                 }
+                Err(self.challenge(error.into(), Some("invalid_token"), None))
             }
         }
-        Err(error) => Err(unknown(error.into(), Some("invalid_token"))),
+    }
+
+    /// Records a wrong name or password.
+    pub async fn failed_login(&self, name: &str) -> Result<(), ApiError> {
+        let name: String = name.chars().take(128).collect();
+        let origin =
+            Origin { actor_name: name, ..origin_of(self.request, self.state, self.request_id, None) };
+        self.record(origin, Event::new(EventName::LoginFailed)).await
+    }
+
+    async fn record(&self, origin: Origin, event: Event) -> Result<(), ApiError> {
+        let worker = &self.state.worker;
+        Ok(worker.db.write(Record { origin, now: worker.clock.now(), event }).await?)
+    }
+
+    /// Lets the request pass when one of the actions is allowed.
+    pub async fn authorize(
+        &self,
+        caller: &Caller,
+        access: Access,
+        repository: Option<&RepositoryName>,
+    ) -> Result<(), ApiError> {
+        let mut rule = None;
+        for action in access.any_of() {
+            let decision = decide(self.state, &caller.principal, *action, repository).await?;
+            if decision.allowed {
+                return Ok(());
+            }
+            rule = rule.or(decision.rule);
+        }
+        let action = access.any_of().first().map_or("", |action| action.as_str());
+        Err(self.deny(caller, action, repository, rule).await?)
+    }
+
+    /// A refusal, recorded with the rule that decided: 403, or 401 when logging in could help.
+    pub async fn deny(
+        &self,
+        caller: &Caller,
+        action: &str,
+        repository: Option<&RepositoryName>,
+        rule: Option<RuleId>,
+    ) -> Result<ApiError, ApiError> {
+        let mut event = Event::new(EventName::AccessDenied)
+            .with(json!({"action": action, "rule": rule.map(|rule| rule.0), "method": self.request.method().as_str()}));
+        if let Some(repository) = repository {
+            event = event.at(repository);
+        }
+        let origin = origin_of(self.request, self.state, self.request_id, Some(&caller.principal));
+        self.record(origin, event).await?;
+        let place = repository.map_or("this registry", RepositoryName::as_str);
+        let detail = json!({"action": action, "repository": repository.map_or("", RepositoryName::as_str)});
+        if caller.principal.is_anonymous() {
+            let message = format!("log in: {action} on {place} is not allowed to everybody");
+            let error = ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, &message).detail(detail);
+            return Ok(self.challenge(error, Some("insufficient_scope"), Some(&message)));
+        }
+        let message = format!("{} is not allowed {action} on {place}", caller.principal.name);
+        Ok(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, message).detail(detail))
+    }
+
+    /// Adds to a 401 where to get a token: one header with one scheme, since clients read the first or the last. An empty
+    /// parameter would end the parse in some clients, so it is left out.
+    fn challenge(&self, error: ApiError, reason: Option<&str>, description: Option<&str>) -> ApiError {
+        if error.status() != StatusCode::UNAUTHORIZED {
+            return error;
+        }
+        let realm = format!("{}/v2/token", origin(self.request, &self.state.options));
+        let mut value = format!("Bearer realm=\"{realm}\",service=\"{SERVICE}\"");
+        let scope = Some(self.scope.as_str()).filter(|scope| !scope.is_empty());
+        for (name, text) in [("scope", scope), ("error", reason), ("error_description", description)] {
+            if let Some(text) = text {
+                value.push_str(&format!(",{name}=\"{text}\""));
+            }
+        }
+        error.header(header::WWW_AUTHENTICATE, value)
     }
 }
 
@@ -138,85 +281,6 @@ async fn began_upload(
     let Some(Target::Upload(repository, id)) = target else { return Ok(false) };
     let row = state.worker.db.read(FindUpload(*id)).await?;
     Ok(row.is_some_and(|row| row.repository == *repository && row.token_hash.as_ref() == Some(token_hash)))
-}
-
-/// Whether policy lets the principal do it.
-pub async fn may(
-    state: &State,
-    principal: &Arc<Principal>,
-    action: Action,
-    repository: Option<&RepositoryName>,
-) -> Result<bool, ApiError> {
-    let (principal, repository) = (Arc::clone(principal), repository.cloned());
-    Ok(state.worker.policy.ask(Decide { principal, action, repository }).await?.allowed)
-}
-
-/// Lets the request pass when one of the actions is allowed; else 403, or 401 when logging in could help.
-pub async fn authorize(
-    state: &State,
-    caller: &Caller,
-    access: Access,
-    repository: Option<&RepositoryName>,
-    challenge: &Challenge<'_>,
-) -> Result<(), ApiError> {
-    for action in access.any_of() {
-        if may(state, &caller.principal, *action, repository).await? {
-            return Ok(());
-        }
-    }
-    let action = access.any_of().first().map_or("", |action| action.as_str());
-    let place = repository.map_or("this registry", RepositoryName::as_str);
-    let detail = json!({"action": action, "repository": repository.map_or("", RepositoryName::as_str)});
-    if caller.principal.is_anonymous() {
-        let message = format!("log in: {action} on {place} is not allowed to everybody");
-        let error = ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, &message).detail(detail);
-        return Err(challenge.add(error, Some("insufficient_scope"), Some(&message)));
-    }
-    let message = format!("{} is not allowed {action} on {place}", caller.principal.name);
-    Err(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, message).detail(detail))
-}
-
-/// What a 401 says about getting a token. Exactly one header with one scheme, since clients read the first or the last.
-#[derive(Debug)]
-pub struct Challenge<'a> {
-    request: &'a HttpRequest,
-    state: &'a State,
-    scope: String,
-}
-
-impl<'a> Challenge<'a> {
-    /// For a request with this access to this target.
-    pub fn new(
-        request: &'a HttpRequest,
-        state: &'a State,
-        access: Access,
-        target: Option<&Target>,
-        query: &Query,
-    ) -> Self {
-        let mut scope = match target.and_then(Target::repository) {
-            Some(repository) => format!("repository:{repository}:{}", access.scope()),
-            None if access == Access::Catalog => "registry:catalog:*".to_owned(),
-            None => String::new(),
-        };
-        let source = query.get("from").and_then(|from| from.parse::<RepositoryName>().ok());
-        if let (Some(Target::Uploads(_)), Some(source)) = (target, source) {
-            scope.push_str(&format!(" repository:{source}:pull"));
-        }
-        Self { request, state, scope }
-    }
-
-    /// Adds the header to a 401. An empty parameter would end the parse in some clients, so it is left out.
-    fn add(&self, error: ApiError, reason: Option<&str>, description: Option<&str>) -> ApiError {
-        let realm = format!("{}/v2/token", origin(self.request, &self.state.options));
-        let mut value = format!("Bearer realm=\"{realm}\",service=\"{SERVICE}\"");
-        let scope = Some(self.scope.as_str()).filter(|scope| !scope.is_empty());
-        for (name, text) in [("scope", scope), ("error", reason), ("error_description", description)] {
-            if let Some(text) = text {
-                value.push_str(&format!(",{name}=\"{text}\""));
-            }
-        }
-        error.header(header::WWW_AUTHENTICATE, value)
-    }
 }
 
 /// What the registry calls itself when tokens are asked for.

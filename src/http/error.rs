@@ -9,9 +9,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
 use mcr_actors::ask::AskError;
 use mcr_actors::auth_cache::AuthError;
+use mcr_actors::auth_cache::password::PasswordError;
 use mcr_actors::blob_store::BlobError;
 use mcr_actors::db::DbError;
 use mcr_actors::db::queries::manifests::PublishError;
+use mcr_actors::db::queries::users::UserError;
 use mcr_actors::domain::{DigestError, ManifestError, NameError, ReferenceError};
 use mcr_actors::policy::PolicyError;
 use mcr_actors::upload::{Refusal, UploadError};
@@ -125,6 +127,20 @@ impl ApiError {
         }
         let error = json!({"code": self.code.as_str(), "message": self.message, "detail": self.detail});
         response.json(json!({"errors": [error]}))
+    }
+
+    /// The answer under `/v1`.
+    pub fn into_admin_response(self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        for (name, value) in self.headers {
+            response.insert_header((name, value));
+        }
+        response.json(json!({"error": self.message}))
+    }
+
+    /// A refusal under `/v1`, which has no codes.
+    pub fn admin(status: StatusCode, message: impl ToString) -> Self {
+        Self::new(status, Code::Unknown, message)
     }
 
     /// Something of ours failed; the cause is for the log, not for the client.
@@ -250,6 +266,23 @@ impl From<Refusal> for ApiError {
     }
 }
 
+impl From<UserError> for ApiError {
+    fn from(error: UserError) -> Self {
+        let status = match error {
+            UserError::Unknown(_) => StatusCode::NOT_FOUND,
+            UserError::Taken(_) | UserError::LastAdministrator => StatusCode::CONFLICT,
+            UserError::Db(error) => return error.into(),
+        };
+        Self::admin(status, error)
+    }
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
 impl From<PublishError> for ApiError {
     fn from(error: PublishError) -> Self {
         match error {
@@ -323,6 +356,12 @@ impl From<AuthError> for ApiError {
             AuthError::Lapsed { .. } => {
                 Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "the token has lapsed; log in again")
             }
+            AuthError::TooMany { retry_after } => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                Code::TooManyRequests,
+                "too many failed logins; wait and try again",
+            )
+            .header(header::RETRY_AFTER, (retry_after.as_secs() + 1).to_string()),
             AuthError::Unavailable { retry_after } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 Code::Unavailable,

@@ -3,6 +3,7 @@
 //! A request goes through [`routes`]: its path is read into a target, its caller is found and must be allowed, then one
 //! handler parses, asks and answers. Every refusal is made in [`error`].
 
+pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod error;

@@ -94,6 +94,7 @@ mod tests {
             allow_tag_delete: false,
             allow_sparse: false,
             max_manifest_size: 1,
+            audit_pulls: false,
         }
     }
 

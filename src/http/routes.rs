@@ -5,13 +5,17 @@
 
 use std::time::Instant;
 
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
+use mcr_actors::db::queries::audit::Record;
+use mcr_actors::domain::{Event, Origin};
 
-use super::auth::{self, Access, Caller, Challenge};
+use super::admin;
+use super::auth::{self, Access, Caller, Inquiry};
 use super::body;
 use super::error::{ApiError, Code};
 use super::oci::{blobs, catalog, manifests, referrers, tags, token, uploads};
@@ -33,6 +37,25 @@ pub struct Call {
     pub state: State,
     /// What its path names.
     pub target: Target,
+    /// Under which id it is logged and audited.
+    pub request_id: String,
+}
+
+impl Call {
+    /// Who caused what this request changes.
+    pub fn origin(&self) -> Origin {
+        let principal = self.caller.as_ref().map(|caller| caller.principal.as_ref());
+        auth::origin_of(&self.request, &self.state, &self.request_id, principal)
+    }
+
+    /// Records a pull, where that is configured.
+    pub async fn record_pull(&self, event: Event) -> Result<(), ApiError> {
+        if !self.state.options.audit_pulls {
+            return Ok(());
+        }
+        let (origin, now) = (self.origin(), self.state.worker.clock.now());
+        Ok(self.state.worker.db.write(Record { origin, now, event }).await?)
+    }
 }
 
 /// What a handler gives.
@@ -99,42 +122,74 @@ fn allowed(shape: Shape) -> String {
     methods.collect::<Vec<_>>().join(", ")
 }
 
+/// The header of a request's id, both ways.
+const REQUEST_ID: &str = "x-request-id";
+
+/// The id that the client or a proxy gave the request, if it is a sane one; else a new one.
+fn request_id(request: &HttpRequest) -> String {
+    let sane = |id: &&str| {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        (1..=128).contains(&id.len()) && id.bytes().all(is_word)
+    };
+    let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(sane);
+    given.map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), str::to_owned)
+}
+
 /// Answers any request: the service behind every path.
 pub async fn serve(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
     let started = Instant::now();
+    let (mut payload, request_id) = (payload.into_inner(), request_id(&request));
     let path = request.uri().path();
-    if path != "/v2" && !path.starts_with("/v2/") {
-        // docker and podman probe /v1; they want a quick answer.
-        return HttpResponse::NotFound().json(serde_json::json!({"error": "there is nothing at this path"}));
-    }
-    let mut payload = payload.into_inner();
-    let result = answer(&request, &mut payload, state.get_ref()).await;
-    let mut response = match result {
+    let is_oci = path == "/v2" || path.starts_with("/v2/");
+    let answered = if is_oci {
+        answer(&request, &mut payload, state.get_ref(), &request_id).await
+    } else {
+        admin::routes::answer(&request, &mut payload, state.get_ref(), &request_id).await
+    };
+    let mut response = match answered {
         Ok(response) => response,
         Err(error) => {
             body::drain(&mut payload).await;
-            error.into_response()
+            if is_oci { error.into_response() } else { error.into_admin_response() }
         }
     };
-    let version = (
-        HeaderName::from_static("docker-distribution-api-version"),
-        HeaderValue::from_static("registry/2.0"),
-    );
-    response.headers_mut().insert(version.0, version.1);
-    log::debug!(
-        "{} {} {} {:?}",
-        request.method(),
-        path.escape_default(),
-        response.status().as_u16(),
-        started.elapsed()
-    );
+    let headers = response.headers_mut();
+    if is_oci {
+        let version = HeaderName::from_static("docker-distribution-api-version");
+        headers.insert(version, HeaderValue::from_static("registry/2.0"));
+    }
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        headers.insert(HeaderName::from_static(REQUEST_ID), id);
+    }
+    log_request(&request, &response, &request_id, started);
     response
 }
+
+/// One line for each request. It has no query and no header, so no secret.
+fn log_request(request: &HttpRequest, response: &HttpResponse, request_id: &str, started: Instant) {
+    let extensions = request.extensions();
+    let principal = extensions.get::<Named>().map_or("-", |named| named.0.as_str());
+    let bytes = match response.body().size() {
+        BodySize::Sized(bytes) => bytes,
+        BodySize::None | BodySize::Stream => 0,
+    };
+    let status = response.status().as_u16();
+    log::info!(
+        request_id = request_id, principal = principal, status = status, bytes = bytes,
+        ms = started.elapsed().as_millis() as u64;
+        "{} {}", request.method(), request.uri().path().escape_default()
+    );
+}
+
+/// Who a request turned out to come from, for its line in the log.
+#[derive(Debug)]
+pub(super) struct Named(pub(super) String);
 
 async fn answer(
     request: &HttpRequest,
     payload: &mut Payload,
     state: &State,
+    request_id: &str,
 ) -> Result<HttpResponse, ApiError> {
     let parsed = path::parse(request.uri().path());
     let target = parsed.as_ref().ok();
@@ -143,10 +198,11 @@ async fn answer(
     let query = Query::parse(request.query_string().as_bytes());
     let mut caller = None;
     if access != Access::Open {
-        let challenge = Challenge::new(request, state, access, target, &query);
-        let found = auth::authenticate(request, state, target, &challenge).await?;
+        let inquiry = Inquiry::new(request, state, request_id).with_scope(access, target, &query);
+        let found = inquiry.caller(target).await?;
+        request.extensions_mut().insert(Named(found.principal.name.clone()));
         if let (Some(route), Some(target)) = (route, target) {
-            auth::authorize(state, &found, route.access, target.repository(), &challenge).await?;
+            inquiry.authorize(&found, route.access, target.repository()).await?;
         }
         caller = Some(found);
     }
@@ -159,6 +215,7 @@ async fn answer(
         caller,
         state: state.clone(),
         target,
+        request_id: request_id.to_owned(),
     };
     let result = (route.handler)(&mut call).await;
     *payload = call.payload;

@@ -27,7 +27,7 @@ pub fn app(
             let (registry, options) = (registry.clone(), Rc::new(options.clone()));
             async move {
                 let worker = registry.worker().await.inspect_err(|error| log::error!("{error}"))?;
-                Ok::<_, mcr_actors::registry::StartError>(State { worker, options })
+                Ok::<_, mcr_actors::registry::StartError>(State { worker, registry, options })
             }
         })
         .default_service(web::to(

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use mcr_actors::registry::Worker;
+use mcr_actors::registry::{Registry, Worker};
 
 /// The settings that shape answers.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct HttpOptions {
     pub allow_sparse: bool,
     /// The most bytes of a manifest.
     pub max_manifest_size: u64,
+    /// Whether pulls are recorded in the audit log.
+    pub audit_pulls: bool,
 }
 
 /// One worker's reach.
@@ -30,6 +32,8 @@ pub struct HttpOptions {
 pub struct State {
     /// The actors.
     pub worker: Worker,
+    /// All of them, for who wants to know how they are.
+    pub registry: Registry,
     /// The settings.
     pub options: Rc<HttpOptions>,
 }

@@ -13,6 +13,13 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// Reads RFC 3339 in UTC, such as `2026-01-31T12:00:00Z`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let time = humantime::parse_rfc3339(text).ok()?;
+        let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;
+        Some(Self(i64::try_from(since_epoch.as_millis()).ok()?))
+    }
+
     /// Milliseconds since the epoch.
     pub const fn as_millis(self) -> i64 {
         self.0

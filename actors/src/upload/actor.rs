@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::session::{Beginning, End, Ended, Session, Shared};
 use super::writer::of_session;
-use super::{Begin, BeginOnce, Cancel, Find, Sweep, Swept, UploadError, asked};
+use super::{Begin, BeginOnce, Cancel, CheckStorage, Find, Sweep, Swept, UploadError, asked};
 use crate::ask::Handle;
 use crate::blob_store::{BlobReader, BlobStore};
 use crate::clock::Clock;
@@ -315,5 +315,14 @@ impl Handler<Sweep> for Uploads {
             uploads.forget_dead_sessions();
             Ok(Swept { expired: expired?, strays: uploads.remove_strays()? })
         }))
+    }
+}
+
+impl Handler<CheckStorage> for Uploads {
+    type Result = Result<u64, UploadError>;
+
+    fn handle(&mut self, _: CheckStorage, _: &mut Self::Context) -> Self::Result {
+        self.shared.has_room_for(0)?;
+        Ok(self.shared.fs.free_space(&self.shared.directory)?)
     }
 }

@@ -169,3 +169,8 @@ pub struct Swept {
     /// Files without an upload.
     pub strays: u64,
 }
+
+/// Whether uploads have room. Answers how many bytes are free.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<u64, UploadError>")]
+pub struct CheckStorage;

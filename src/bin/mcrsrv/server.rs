@@ -182,7 +182,7 @@ fn listen_options(config: &Config) -> ListenOptions {
 }
 
 fn http_options(config: &Config) -> HttpOptions {
-    let Config { server, registry, .. } = config;
+    let Config { server, registry, audit, .. } = config;
     HttpOptions {
         tls: server.tls.is_some(),
         public_url: server.public_url.as_ref().map(PublicUrl::as_str).map(str::to_owned),
@@ -191,5 +191,6 @@ fn http_options(config: &Config) -> HttpOptions {
         allow_tag_delete: registry.allow_tag_delete,
         allow_sparse: registry.allow_sparse,
         max_manifest_size: registry.max_manifest_size.bytes(),
+        audit_pulls: audit.pulls,
     }
 }

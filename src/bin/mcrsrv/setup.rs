@@ -40,7 +40,7 @@ pub(crate) fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, C
 
 /// Starts the actors: opens and migrates the database, and finishes what a crash left.
 pub(crate) async fn registry(config: &Config) -> anyhow::Result<Registry> {
-    let Config { server, database, storage, auth, registry, gc, .. } = config;
+    let Config { server, database, storage, auth, registry, gc, audit, .. } = config;
     let settings = Settings {
         database: database.path.clone(),
         layers: storage.layers_path.clone(),
@@ -55,7 +55,9 @@ pub(crate) async fn registry(config: &Config) -> anyhow::Result<Registry> {
             cache_ttl: auth.cache_ttl,
             token_ttl: auth.token_ttl,
             anonymous: auth.anonymous,
+            login_attempts_per_minute: auth.login_attempts_per_minute,
         },
+        audit_keep: audit.keep,
         builtin_human_access: auth.builtin_human_access,
     };
     Registry::start(settings, Arc::new(RealFs), Clock::system()).await.context("the registry cannot start")

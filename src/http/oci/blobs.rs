@@ -3,8 +3,9 @@
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use mcr_actors::blob_store::{Check, Open};
+use mcr_actors::db::queries::audit::Audited;
 use mcr_actors::db::queries::blobs::{FindBlob, KeepBlob, UnlinkBlob, VisibleBlob};
-use mcr_actors::domain::{Action, Digest, RepositoryName};
+use mcr_actors::domain::{Action, Digest, Event, EventName, RepositoryName};
 use serde_json::json;
 
 use super::{DOCKER_CONTENT_DIGEST, wrong_target};
@@ -78,6 +79,7 @@ pub async fn get(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Blob(repository, digest) = call.target.clone() else { return Err(wrong_target()) };
     let blob = find(call, &repository, digest).await?;
     let file = call.state.worker.blobs.ask(Open { digest, size: blob.size }).await?;
+    call.record_pull(Event::new(EventName::BlobPulled).at(&repository).of(&digest)).await?;
     answer(call, &digest, blob.size, Some(file))
 }
 
@@ -121,7 +123,11 @@ fn answer(
 /// another repository shows it.
 pub async fn delete(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Blob(repository, digest) = call.target.clone() else { return Err(wrong_target()) };
-    match call.state.worker.db.write(UnlinkBlob { repository: repository.clone(), digest }).await? {
+    let (query, origin, now) =
+        (UnlinkBlob { repository: repository.clone(), digest }, call.origin(), call.state.worker.clock.now());
+    let event = Event::new(EventName::BlobDeleted).at(&repository).of(&digest);
+    let describe = move |deleted: &bool| deleted.then_some(event).into_iter().collect();
+    match call.state.worker.db.write(Audited { query, origin, now, describe }).await? {
         true => Ok(HttpResponse::Accepted().finish()),
         false => Err(blob_unknown(&repository, &digest)),
     }

@@ -2,12 +2,15 @@
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use mcr_actors::db::queries::audit::Audited;
 use mcr_actors::db::queries::manifests::{
-    DeleteManifest, FindManifest, FindManifestHead, ManifestHead, PublishManifest,
+    DeleteManifest, FindManifest, FindManifestHead, ManifestHead, PublishManifest, Published,
 };
 use mcr_actors::db::queries::repositories::RepositoryExists;
 use mcr_actors::db::queries::tags::DeleteTag;
-use mcr_actors::domain::{Algorithm, Digest, Manifest, MediaType, Reference, RepositoryName, Tag};
+use mcr_actors::domain::{
+    Algorithm, Digest, Event, EventName, Manifest, MediaType, Reference, RepositoryName, Tag,
+};
 use serde_json::json;
 
 use super::{DOCKER_CONTENT_DIGEST, location, name_unknown, wrong_target};
@@ -74,6 +77,11 @@ pub async fn get(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Some((head, body)) = call.state.worker.db.read(query).await? else {
         return Err(unknown(call, repository, &reference).await);
     };
+    let mut event = Event::new(EventName::ManifestPulled).at(&repository).of(&head.digest);
+    if let Reference::Tag(tag) = &reference {
+        event = event.tagged(tag);
+    }
+    call.record_pull(event).await?;
     Ok(match describe(call, &head, matches!(reference, Reference::Tag(_))) {
         Ok(mut response) => response.body(body),
         Err(not_modified) => not_modified,
@@ -122,12 +130,41 @@ pub async fn put(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let (digest, subject) = (manifest.digest, manifest.subject.as_ref().map(|subject| subject.digest));
     let now = call.state.worker.clock.now();
     let allow_sparse = options.allow_sparse;
-    let publish =
+    let query =
         PublishManifest { repository: repository.clone(), manifest, tags: tags.clone(), allow_sparse, now };
-    call.state.worker.db.write(publish).await?;
+    let describe = published(repository.clone(), digest, tags.clone());
+    call.state.worker.db.write(Audited { query, origin: call.origin(), now, describe }).await?;
     let tags = if named.is_some() { tags } else { Vec::new() };
     let path = format!("/v2/{repository}/manifests/{reference}");
     Ok(created(&location(&options, &path), &digest, subject.as_ref(), &tags))
+}
+
+/// The entries that record a push.
+fn published(
+    repository: RepositoryName,
+    digest: Digest,
+    tags: Vec<Tag>,
+) -> impl FnOnce(&Published) -> Vec<Event> + Send {
+    move |published| {
+        let mut events = Vec::new();
+        if published.repository_created {
+            events.push(Event::new(EventName::RepositoryCreated).at(&repository));
+        }
+        let mut pushed = Event::new(EventName::ManifestPushed).at(&repository).of(&digest);
+        if let Some(tag) = tags.first() {
+            let all: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+            pushed = pushed.tagged(tag).with(json!({"tags": all}));
+        }
+        events.push(pushed);
+        events.extend(published.moved.iter().map(|(tag, before)| {
+            Event::new(EventName::TagMoved)
+                .at(&repository)
+                .of(&digest)
+                .tagged(tag)
+                .with(json!({"from": before}))
+        }));
+        events
+    }
 }
 
 fn created(location: &str, digest: &Digest, subject: Option<&Digest>, tags: &[Tag]) -> HttpResponse {
@@ -149,13 +186,14 @@ fn created(location: &str, digest: &Digest, subject: Option<&Digest>, tags: &[Ta
 pub async fn delete(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Manifest(repository, reference) = call.target.clone() else { return Err(wrong_target()) };
     let worker = &call.state.worker;
+    let (origin, now) = (call.origin(), worker.clock.now());
     let deleted = match &reference {
         Reference::Digest(digest) => {
-            let kept_until = worker.clock.now().after(worker.grace.kept());
-            worker
-                .db
-                .write(DeleteManifest { repository: repository.clone(), digest: *digest, kept_until })
-                .await?
+            let kept_until = now.after(worker.grace.kept());
+            let query = DeleteManifest { repository: repository.clone(), digest: *digest, kept_until };
+            let event = Event::new(EventName::ManifestDeleted).at(&repository).of(digest);
+            let describe = move |deleted: &bool| deleted.then_some(event).into_iter().collect();
+            worker.db.write(Audited { query, origin, now, describe }).await?
         }
         Reference::Tag(_) if !call.state.options.allow_tag_delete => {
             let message =
@@ -166,7 +204,10 @@ pub async fn delete(call: &mut Call) -> Result<HttpResponse, ApiError> {
                 .header(header::ALLOW, methods));
         }
         Reference::Tag(tag) => {
-            worker.db.write(DeleteTag { repository: repository.clone(), tag: tag.clone() }).await?
+            let query = DeleteTag { repository: repository.clone(), tag: tag.clone() };
+            let event = Event::new(EventName::TagDeleted).at(&repository).tagged(tag);
+            let describe = move |deleted: &bool| deleted.then_some(event).into_iter().collect();
+            worker.db.write(Audited { query, origin, now, describe }).await?
         }
     };
     if deleted {

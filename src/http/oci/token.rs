@@ -3,20 +3,23 @@
 //!
 //! Tokens carry no scope: policy decides each request, so what is asked for is accepted and not looked at.
 
-use actix_web::HttpResponse;
 use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse};
 use mcr_actors::ask::AskError;
 use mcr_actors::auth_cache::{
-    AuthError, Authenticate, Authenticated, Credentials, Login, LoginAnonymous, Secret,
+    AuthError, Authenticate, Authenticated, Credentials, LoggedIn, Login, LoginAnonymous, Secret,
 };
-use mcr_actors::domain::Timestamp;
+use mcr_actors::db::queries::audit::Record;
+use mcr_actors::domain::{Event, EventName, Timestamp};
 use serde_json::json;
 
-use crate::http::auth::credentials;
+use crate::http::auth::{Inquiry, credentials, origin_of};
 use crate::http::body::collect;
 use crate::http::error::{ApiError, Code};
+use crate::http::origin::client;
 use crate::http::query::Query;
 use crate::http::routes::Call;
+use crate::http::state::State;
 
 /// The longest form in bytes.
 const MAX_FORM: u64 = 64 * 1024;
@@ -32,19 +35,55 @@ pub async fn exchange(call: &mut Call) -> Result<HttpResponse, ApiError> {
     };
     let auth = &call.state.worker.auth;
     let login = match found {
-        None => auth.ask(LoginAnonymous).await,
-        Some(Credentials::Basic { name, password }) => auth.ask(Login { name, password }).await,
+        None => auth.ask(LoginAnonymous).await.map_err(refused)?,
+        Some(Credentials::Basic { name, password }) => {
+            log_in(call, name, password).await.map_err(challenged)?
+        }
         Some(Credentials::Token(token)) => return renewed(call, token).await,
     };
-    let login = login.map_err(refused)?;
     Ok(token(login.token.expose(), login.expires_at, call.state.worker.clock.now()))
+}
+
+/// Exchanges a name and password for a token, and records how that went.
+pub(crate) async fn log_in(call: &Call, name: String, password: Secret) -> Result<LoggedIn, ApiError> {
+    let (state, request) = (&call.state, &call.request);
+    log_in_from(request, state, &call.request_id, name, password).await
+}
+
+/// The same for a request of any kind.
+pub(crate) async fn log_in_from(
+    request: &HttpRequest,
+    state: &State,
+    request_id: &str,
+    name: String,
+    password: Secret,
+) -> Result<LoggedIn, ApiError> {
+    let address = client(request, &state.options);
+    let (is_nobody, tried) = (name.is_empty(), name.clone());
+    match state.worker.auth.ask(Login { name, password, address }).await {
+        Ok(login) => {
+            let origin = origin_of(request, state, request_id, Some(&login.principal));
+            let (now, event) = (state.worker.clock.now(), Event::new(EventName::LoginOk));
+            if !login.principal.is_anonymous() {
+                state.worker.db.write(Record { origin, now, event }).await?;
+            }
+            Ok(login)
+        }
+        Err(error) => {
+            if matches!(error, AskError::Refused(AuthError::Invalid)) && !is_nobody {
+                Inquiry::new(request, state, request_id).failed_login(&tried).await?;
+            }
+            Err(error.into())
+        }
+    }
 }
 
 /// Whoever holds a token already may ask with it, and keeps it.
 async fn renewed(call: &Call, held: Secret) -> Result<HttpResponse, ApiError> {
-    let credentials = Credentials::Token(held.clone());
-    let found: Authenticated =
-        call.state.worker.auth.ask(Authenticate { credentials }).await.map_err(refused)?;
+    let (credentials, address) =
+        (Credentials::Token(held.clone()), client(&call.request, &call.state.options));
+    let authenticate = Authenticate { credentials, address };
+    let found: Authenticated = call.state.worker.auth.ask(authenticate).await.map_err(refused)?;
     Ok(token(held.expose(), found.expires_at, call.state.worker.clock.now()))
 }
 
@@ -71,9 +110,12 @@ async fn from_form(call: &mut Call) -> Result<Option<Credentials>, ApiError> {
     }
 }
 
-/// A wrong login names the scheme that is wanted here.
 fn refused(error: AskError<AuthError>) -> ApiError {
-    let error = ApiError::from(error);
+    challenged(error.into())
+}
+
+/// A wrong login names the scheme that is wanted here.
+fn challenged(error: ApiError) -> ApiError {
     match error.status() {
         StatusCode::UNAUTHORIZED => error.header(header::WWW_AUTHENTICATE, "Basic realm=\"mcr\""),
         _ => error,

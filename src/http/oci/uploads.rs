@@ -5,8 +5,9 @@ use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use mcr_actors::ask::{AskError, Handle};
 use mcr_actors::blob_store::Check;
-use mcr_actors::db::queries::blobs::{FindBlob, MountBlob, RepositoriesWithBlob};
-use mcr_actors::domain::{Action, Algorithm, Digest, RepositoryName};
+use mcr_actors::db::queries::audit::Audited;
+use mcr_actors::db::queries::blobs::{FindBlob, Linked, MountBlob, RepositoriesWithBlob};
+use mcr_actors::domain::{Action, Algorithm, Digest, Event, EventName, RepositoryName};
 use mcr_actors::upload::{
     Begin, BeginOnce, BeginRequest, Cancel, Find, GetStatus, Owner, Session, UploadError, Writer,
 };
@@ -57,7 +58,7 @@ async fn upload_whole(
     let begin = BeginOnce { repository: repository.clone(), algorithm: digest.algorithm() };
     let session = call.state.worker.uploads.ask(begin).await?;
     let writer = write_body(call, &session).await?;
-    writer.finish(digest).await?;
+    writer.finish(digest, call.origin()).await?;
     Ok(created(call, &repository, &digest))
 }
 
@@ -80,12 +81,29 @@ async fn mount(call: &Call, repository: &RepositoryName, digest: Digest) -> Resu
             continue;
         }
         let now = worker.clock.now();
-        let (repository, kept_until) = (repository.clone(), now.after(worker.grace.kept()));
-        if worker.db.write(MountBlob { from, repository, digest, now, kept_until }).await?.is_some() {
+        let kept_until = now.after(worker.grace.kept());
+        let query = MountBlob { from: from.clone(), repository: repository.clone(), digest, now, kept_until };
+        let describe = mounted(repository.clone(), from, digest);
+        if worker.db.write(Audited { query, origin: call.origin(), now, describe }).await?.is_some() {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// The entries that record a mount, if it happened.
+fn mounted(
+    repository: RepositoryName,
+    from: RepositoryName,
+    digest: Digest,
+) -> impl FnOnce(&Option<Linked>) -> Vec<Event> + Send {
+    move |linked| {
+        let Some(linked) = linked else { return Vec::new() };
+        let created = Event::new(EventName::RepositoryCreated).at(&repository);
+        let mounted = Event::new(EventName::BlobMounted).at(&repository).of(&digest);
+        let created = linked.repository_created.then_some(created);
+        created.into_iter().chain([mounted.with(json!({"from": from.as_str()}))]).collect()
+    }
 }
 
 async fn find(call: &Call) -> Result<(RepositoryName, Uuid, Handle<Session>), ApiError> {
@@ -118,7 +136,7 @@ pub async fn finish(call: &mut Call) -> Result<HttpResponse, ApiError> {
     };
     let (repository, id, session) = find(call).await?;
     let finished = match write_body(call, &session).await {
-        Ok(writer) => writer.finish(digest).await.map_err(ApiError::from),
+        Ok(writer) => writer.finish(digest, call.origin()).await.map_err(ApiError::from),
         Err(error) => Err(error),
     };
     match finished {

@@ -1,0 +1,65 @@
+//! The audit log, for whoever asks what happened.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use mcr_actors::db::queries::audit::{AuditEntry, ListAudit};
+use mcr_actors::domain::{EventName, Timestamp};
+
+use super::model::{AuditModel, List, Problem};
+use super::page;
+use super::routes::AdminCall;
+use crate::http::error::ApiError;
+
+fn model(entry: AuditEntry) -> AuditModel {
+    AuditModel {
+        id: entry.id,
+        time: entry.time.to_string(),
+        event: entry.event,
+        actor_id: entry.actor_id,
+        actor: entry.actor_name,
+        repository: entry.repository,
+        digest: entry.digest,
+        tag: entry.tag,
+        address: entry.address,
+        request_id: entry.request_id,
+        details: serde_json::from_str(&entry.details).unwrap_or_default(),
+    }
+}
+
+/// A time of the query.
+fn time(call: &AdminCall, key: &str) -> Result<Option<Timestamp>, ApiError> {
+    let Some(text) = call.query.get(key) else { return Ok(None) };
+    Timestamp::parse(text).map(Some).ok_or_else(|| {
+        let message = format!("{key} is a time in RFC 3339, such as 2026-01-31T12:00:00Z");
+        ApiError::admin(StatusCode::BAD_REQUEST, message)
+    })
+}
+
+/// Lists entries, newest first.
+#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(
+    ("event_type" = Option<String>, Query), ("actor_id" = Option<String>, Query),
+    ("repository" = Option<String>, Query), ("since" = Option<String>, Query), ("until" = Option<String>, Query),
+    ("n" = Option<u64>, Query), ("offset" = Option<u64>, Query)), responses(
+    (status = 200, body = List<AuditModel>), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 403, body = Problem)))]
+pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+    let (limit, offset) = page(call)?;
+    let event = call.query.get("event_type").map(str::to_owned);
+    if let Some(event) = &event
+        && EventName::ALL.iter().all(|name| name.as_str() != event)
+    {
+        let names = EventName::ALL.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(ApiError::admin(StatusCode::BAD_REQUEST, format!("event_type is one of {names}")));
+    }
+    let query = ListAudit {
+        event,
+        actor_id: call.query.get("actor_id").map(str::to_owned),
+        repository: call.query.get("repository").map(str::to_owned),
+        since: time(call, "since")?,
+        until: time(call, "until")?,
+        offset,
+        limit,
+    };
+    let (entries, total) = call.state.worker.db.read(query).await?;
+    Ok(HttpResponse::Ok().json(List { total, items: entries.into_iter().map(model).collect() }))
+}

@@ -1,0 +1,83 @@
+//! The description of the admin API, made from its handlers.
+
+use actix_web::HttpResponse;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+
+use super::routes::AdminCall;
+use super::{audit, policy, repositories, session, system, uploads, users};
+use crate::http::error::ApiError;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "MCR admin API", description = "What administrators of a registry and their scripts use."),
+    paths(
+        system::health, system::ready, system::actors, session::login, session::logout, session::me, document,
+        repositories::list, repositories::show, repositories::delete, repositories::delete_tag,
+        policy::list, policy::create, policy::show, policy::update, policy::delete, policy::test,
+        users::list, users::create, users::update, users::delete,
+        users::list_tokens, users::create_token, users::revoke_token,
+        uploads::list, uploads::cancel, audit::list,
+    ),
+    modifiers(&Bearer),
+    security(("bearer" = []))
+)]
+struct Document;
+
+/// How callers show who they are.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        openapi.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+    }
+}
+
+/// The document as pretty JSON.
+pub fn text() -> String {
+    Document::openapi().to_pretty_json().unwrap_or_default()
+}
+
+/// The document itself.
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "system", responses(
+    (status = 200, body = Object), (status = 401, body = super::model::Problem)))]
+pub async fn document(_: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().content_type("application/json").body(text()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::admin::routes::ROUTES;
+
+    #[test]
+    fn the_document_describes_every_route_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(&text()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let described: BTreeSet<(String, String)> = paths
+            .iter()
+            .flat_map(|(path, methods)| {
+                methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone()))
+            })
+            .collect();
+        let routes: BTreeSet<(String, String)> = ROUTES
+            .iter()
+            .map(|route| (route.method.to_string(), route.shape.template().to_owned()))
+            .collect();
+        assert_eq!(described, routes);
+    }
+
+    /// `UPDATE_SNAPSHOTS=1` writes it anew.
+    #[test]
+    fn the_document_is_the_committed_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            std::fs::write(path, text() + "\n").unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(committed, text() + "\n", "docs/openapi.json is not what the code says");
+    }
+}

@@ -1,0 +1,188 @@
+//! Paths under `/v1`, read once into what they name. Pure.
+
+use mcr_actors::domain::{NameError, ReferenceError, RepositoryName, Tag};
+use percent_encoding::percent_decode_str;
+use uuid::Uuid;
+
+macro_rules! targets {
+    ($($(#[$doc:meta])* $variant:ident $(($field:ty))? = $template:literal,)*) => {
+        /// What a path names.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Target {
+            $($(#[$doc])* $variant $(($field))?,)*
+        }
+
+        /// Which kind of [`Target`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Shape {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Shape {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The path with its parameters' names in braces, as the OpenAPI document writes it.
+            pub fn template(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $template,)*
+                }
+            }
+        }
+
+        impl Target {
+            /// Its kind.
+            pub fn shape(&self) -> Shape {
+                match self {
+                    $(Self::$variant { .. } => Shape::$variant,)*
+                }
+            }
+        }
+    };
+}
+
+/// A repository's tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagOf {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub tag: Tag,
+}
+
+targets! {
+    /// Whether the process lives.
+    Health = "/v1/health",
+    /// Whether it can serve.
+    Ready = "/v1/ready",
+    /// Name and password for a token.
+    Login = "/v1/auth/login",
+    /// A token's end.
+    Logout = "/v1/auth/logout",
+    /// Who am I.
+    Me = "/v1/auth/me",
+    /// All repositories.
+    Repositories = "/v1/repositories",
+    /// One repository.
+    Repository(RepositoryName) = "/v1/repositories/{name}",
+    /// A tag of it.
+    RepositoryTag(TagOf) = "/v1/repositories/{name}/tags/{tag}",
+    /// All rules.
+    Rules = "/v1/policy/rules",
+    /// One rule.
+    Rule(i64) = "/v1/policy/rules/{id}",
+    /// What policy would say.
+    PolicyTest = "/v1/policy/test",
+    /// All accounts.
+    Users = "/v1/users",
+    /// One account.
+    User(String) = "/v1/users/{name}",
+    /// All robot tokens.
+    Tokens = "/v1/tokens",
+    /// One robot token.
+    Token(String) = "/v1/tokens/{id}",
+    /// All uploads.
+    Uploads = "/v1/uploads",
+    /// One upload.
+    Upload(Uuid) = "/v1/uploads/{id}",
+    /// The audit log.
+    Audit = "/v1/audit",
+    /// What each actor says of itself.
+    Actors = "/v1/actors",
+    /// The description of all this.
+    OpenApi = "/v1/openapi.json",
+}
+
+/// Why a path names nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// No such kind of thing.
+    #[error("there is nothing at this path")]
+    Nothing,
+    /// The repository's name is not valid.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The tag is not valid.
+    #[error(transparent)]
+    Tag(#[from] ReferenceError),
+    /// A number or id is none.
+    #[error("{0} is not a valid id")]
+    Id(String),
+}
+
+/// Reads the raw path of a request.
+pub fn parse(raw: &str) -> Result<Target, PathError> {
+    let rest = raw.strip_prefix("/v1/").ok_or(PathError::Nothing)?;
+    let segments = rest.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
+    let segments: Vec<&str> = segments.iter().map(|segment| segment.as_ref()).collect();
+    match segments.as_slice() {
+        ["health"] => Ok(Target::Health),
+        ["ready"] => Ok(Target::Ready),
+        ["auth", "login"] => Ok(Target::Login),
+        ["auth", "logout"] => Ok(Target::Logout),
+        ["auth", "me"] => Ok(Target::Me),
+        ["repositories"] => Ok(Target::Repositories),
+        ["repositories", name @ .., "tags", tag] if !name.is_empty() => {
+            let (repository, tag) = (name.join("/").parse()?, tag.parse()?);
+            Ok(Target::RepositoryTag(TagOf { repository, tag }))
+        }
+        ["repositories", name @ ..] => Ok(Target::Repository(name.join("/").parse()?)),
+        ["policy", "rules"] => Ok(Target::Rules),
+        ["policy", "rules", id] => {
+            Ok(Target::Rule(id.parse().map_err(|_| PathError::Id(id.escape_default().to_string()))?))
+        }
+        ["policy", "test"] => Ok(Target::PolicyTest),
+        ["users"] => Ok(Target::Users),
+        ["users", name] if !name.is_empty() => Ok(Target::User((*name).to_owned())),
+        ["tokens"] => Ok(Target::Tokens),
+        ["tokens", id] if !id.is_empty() => Ok(Target::Token((*id).to_owned())),
+        ["uploads"] => Ok(Target::Uploads),
+        ["uploads", id] => Ok(Target::Upload(
+            Uuid::try_parse(id).map_err(|_| PathError::Id(id.escape_default().to_string()))?,
+        )),
+        ["audit"] => Ok(Target::Audit),
+        ["actors"] => Ok(Target::Actors),
+        ["openapi.json"] => Ok(Target::OpenApi),
+        _ => Err(PathError::Nothing),
+    }
+}
+
+/// One segment; an encoded slash does not make two of it.
+fn decode(segment: &str) -> Result<std::borrow::Cow<'_, str>, PathError> {
+    let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| PathError::Nothing)?;
+    if decoded.contains(['/', '\0']) { Err(PathError::Nothing) } else { Ok(decoded) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The template with parameters filled in.
+    pub(crate) fn example(shape: Shape) -> String {
+        let id = match shape {
+            Shape::Rule => "1",
+            _ => "8d6f3bd5-7d8c-4f4b-9df3-7e1e3c2fd6ae",
+        };
+        shape.template().replace("{name}", "ab").replace("{tag}", "v1").replace("{id}", id)
+    }
+
+    #[test]
+    fn every_template_is_read_as_its_shape() {
+        for shape in Shape::ALL {
+            assert_eq!(parse(&example(*shape)).map(|target| target.shape()), Ok(*shape), "{shape:?}");
+        }
+        let nested = parse("/v1/repositories/a/tags/tags/v1").unwrap();
+        assert!(
+            matches!(nested, Target::RepositoryTag(TagOf { repository, .. }) if repository.as_str() == "a/tags")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_read_or_refused(path in "/v1/[a-z0-9%/:_.A-F-]{0,60}|\\PC{0,60}") {
+            let _ = parse(&path);
+        }
+    }
+}

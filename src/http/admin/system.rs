@@ -1,0 +1,51 @@
+//! How the registry is.
+
+use actix_web::HttpResponse;
+use mcr_actors::db::queries::repositories::ListRepositories;
+use mcr_actors::upload::CheckStorage;
+
+use super::model::{ActorModel, Actors, Health, Problem, Ready, ReadyCheck};
+use super::routes::AdminCall;
+use crate::http::error::ApiError;
+
+/// Tells that the process lives.
+#[utoipa::path(get, path = "/v1/health", tag = "system", security(()), responses((status = 200, body = Health)))]
+pub async fn health(_: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(Health { status: "ok" }))
+}
+
+/// Tells whether the registry can serve: its database, its storage, its actors.
+#[utoipa::path(get, path = "/v1/ready", tag = "system", responses(
+    (status = 200, body = Ready), (status = 401, body = Problem), (status = 503, body = Ready)))]
+pub async fn ready(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+    let worker = &call.state.worker;
+    let check = |name, result: Result<String, String>| match result {
+        Ok(detail) => ReadyCheck { name, ok: true, detail },
+        Err(detail) => ReadyCheck { name, ok: false, detail },
+    };
+    let database = worker.db.read(ListRepositories { after: String::new(), limit: 1 }).await;
+    let storage = worker.uploads.ask(CheckStorage).await;
+    let dead = call.state.registry.dead();
+    let checks = vec![
+        check("database", database.map(|_| "it answers".to_owned()).map_err(|error| error.to_string())),
+        check(
+            "storage",
+            storage.map(|free| format!("{free} bytes are free")).map_err(|error| error.to_string()),
+        ),
+        check("actors", dead.map_or(Ok("all run".to_owned()), |name| Err(format!("{name} has died")))),
+    ];
+    let ready = checks.iter().all(|check| check.ok);
+    let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    Ok(response.json(Ready { ready, checks }))
+}
+
+/// Tells what each actor says of itself.
+#[utoipa::path(get, path = "/v1/actors", tag = "system", responses(
+    (status = 200, body = Actors), (status = 401, body = Problem), (status = 403, body = Problem)))]
+pub async fn actors(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+    let states = call.state.registry.actors().into_iter();
+    let actors = states
+        .map(|state| ActorModel { name: state.name, alive: state.alive, in_flight: state.in_flight })
+        .collect();
+    Ok(HttpResponse::Ok().json(Actors { actors }))
+}
