@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod admin;
 mod concurrency;
 mod full_disk;
 mod kill;

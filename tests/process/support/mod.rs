@@ -38,6 +38,7 @@ pub(crate) struct Server {
     // Kept open, so that the server can go on printing.
     _stdout: BufReader<ChildStdout>,
     pub(crate) data: PathBuf,
+    log: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) authorization: String,
 }
@@ -51,9 +52,9 @@ impl Server {
         let mut command = Command::new(program());
         command.args(["dev", "--http", "--listen", "127.0.0.1:0", "--data"]).arg(data);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        if std::env::var_os("MCR_TEST_VERBOSE").is_none() {
-            command.env("MCR_LOG_LEVEL", "error");
-        }
+        let log = data.with_extension("log");
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        command.stderr(file);
         let mut child = command.envs(settings.iter().copied()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -68,7 +69,7 @@ impl Server {
         let address = line.trim().rsplit('/').next().unwrap().parse().unwrap();
         let password = std::fs::read_to_string(data.join("admin-password")).unwrap();
         let authorization = format!("Basic {}", STANDARD.encode(format!("admin:{}", password.trim())));
-        Self { child, _stdout: stdout, data: data.to_owned(), address, authorization }
+        Self { child, _stdout: stdout, data: data.to_owned(), log, address, authorization }
     }
 
     /// A connection that logs in as the administrator.
@@ -85,6 +86,11 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// All that it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
     }
 
     /// Resident memory in bytes.

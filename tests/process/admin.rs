@@ -1,0 +1,353 @@
+//! The admin API: who may ask for what, and that what it answers with 2xx holds at once.
+
+use mcr::http::admin::path::Shape;
+use mcr::http::admin::routes::{Access, ROUTES, Route};
+use serde_json::{Value, json};
+
+use crate::support::content::{Noise, digest, manifest, push_blob, push_manifest};
+use crate::support::http::{Client, Response};
+use crate::support::{Data, Server};
+
+fn value(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).unwrap_or_default()
+}
+
+fn send(client: &mut Client, method: &str, path: &str, body: &Value) -> Response {
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    client.request(method, path, &[("Content-Type", "application/json")], &body)
+}
+
+/// Sends, expects this status, and answers the body.
+fn expect(client: &mut Client, status: u16, method: &str, path: &str, body: Value) -> Value {
+    let response = send(client, method, path, &body);
+    assert_eq!(response.status, status, "{method} {path}: {}", response.text());
+    value(&response)
+}
+
+fn token_of(server: &Server, name: &str, password: &str) -> Client {
+    let body = json!({"username": name, "password": password});
+    let given = expect(&mut server.stranger(), 200, "POST", "/v1/auth/login", body);
+    server.stranger().authorized(&format!("Bearer {}", given["token"].as_str().unwrap()))
+}
+
+/// The clients of the matrix, by who they are.
+fn callers(server: &Server) -> Vec<(&'static str, Client)> {
+    let mut admin = server.client();
+    for (name, kind) in [("person", "human"), ("robot", "system")] {
+        let user = json!({"name": name, "password": "long enough", "account_type": kind});
+        expect(&mut admin, 201, "POST", "/v1/users", user);
+    }
+    let anonymous = value(&server.stranger().get("/v2/token"))["token"].as_str().unwrap().to_owned();
+    let given = expect(&mut admin, 201, "POST", "/v1/tokens", json!({"name": "old", "user": "person"}));
+    let expired = given["token"].as_str().unwrap().to_owned();
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    database
+        .execute("UPDATE tokens SET expires_at = unixepoch() * 1000 - 1 WHERE id IS NOT NULL", [])
+        .unwrap();
+    vec![
+        ("nobody", server.stranger()),
+        ("expired", server.stranger().authorized(&format!("Bearer {expired}"))),
+        ("anonymous", server.stranger().authorized(&format!("Bearer {anonymous}"))),
+        ("system", token_of(server, "robot", "long enough")),
+        ("human", token_of(server, "person", "long enough")),
+        ("admin", token_of(server, "admin", &password(server))),
+    ]
+}
+
+fn password(server: &Server) -> String {
+    std::fs::read_to_string(server.data.join("admin-password")).unwrap().trim().to_owned()
+}
+
+/// What a route says to a caller who may not: 401, 403, or `None` when it lets them in.
+fn refusal(access: Access, caller: &str) -> Option<u16> {
+    match (access, caller) {
+        (Access::Open, _) | (_, "admin") => None,
+        (_, "nobody" | "expired") => Some(401),
+        (Access::Anybody, _) => None,
+        (Access::Admin | Access::Rules, "anonymous") => Some(401),
+        (Access::Admin | Access::Rules, _) => Some(403),
+    }
+}
+
+fn example(shape: Shape) -> String {
+    let id = if shape == Shape::Rule { "4711" } else { "8d6f3bd5-7d8c-4f4b-9df3-7e1e3c2fd6ae" };
+    shape.template().replace("{name}", "nothing").replace("{tag}", "v1").replace("{id}", id)
+}
+
+fn ask(client: &mut Client, route: &Route) -> u16 {
+    send(client, route.method.as_str(), &example(route.shape), &Value::Null).status
+}
+
+#[test]
+fn every_route_lets_in_who_may_and_nobody_else() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_AUTH_ANONYMOUS", "true"), ("MCR_AUTH_CACHE_TTL", "0s")]);
+    for (name, mut client) in callers(&server) {
+        // Giving the token back comes last.
+        let (last, routes): (Vec<_>, Vec<_>) = ROUTES.iter().partition(|route| route.shape == Shape::Logout);
+        for route in routes.into_iter().chain(last) {
+            let status = ask(&mut client, route);
+            match refusal(route.access, name) {
+                Some(expected) => assert_eq!(status, expected, "{name} {route:?}"),
+                None => assert!(![401, 403].contains(&status) && status < 500, "{name} {route:?}: {status}"),
+            }
+        }
+    }
+    for path in ["/v1/search?q=x", "/v1", "/v1/", "/", "/v1/nothing"] {
+        let response = server.stranger().get(path);
+        assert_eq!(response.status, 404, "{path}");
+        assert!(value(&response)["error"].is_string(), "{path}");
+    }
+    let wrong = server.client().request("PUT", "/v1/users", &[], b"");
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, POST")));
+}
+
+#[test]
+fn a_robot_pushes_where_its_rule_lets_it_and_its_revocation_holds_at_once() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    expect(&mut admin, 201, "POST", "/v1/users", json!({"name": "ci", "account_type": "system"}));
+    let token = json!({"name": "deploy", "user": "ci", "roles": ["builder"], "expires_in": "24h"});
+    let token = expect(&mut admin, 201, "POST", "/v1/tokens", token);
+    let mut robot = server.stranger().authorized(&format!("Bearer {}", token["token"].as_str().unwrap()));
+    let blob = Noise::new(1).bytes(100);
+    assert_eq!(push_blob(&mut robot, "ci/app", &blob).unwrap().status, 403);
+    let rule = json!({"effect": "allow", "priority": 10, "roles": ["builder"], "actions": ["registry:push"],
+                      "repositories": ["ci/**"], "description": "builds"});
+    let rule = expect(&mut admin, 201, "POST", "/v1/policy/rules", rule);
+    assert_eq!(push_blob(&mut robot, "ci/app", &blob).unwrap().status, 201);
+    let pushed = push_manifest(&mut robot, "ci/app", "v1", &manifest(std::slice::from_ref(&blob))).unwrap();
+    assert_eq!(pushed.status, 201);
+    assert_eq!(push_blob(&mut robot, "prod/app", &blob).unwrap().status, 403);
+    let question = |repository: &str| {
+        json!({"principal": {"account_type": "system", "roles": ["builder"]}, "action": "registry:push",
+               "repository": repository})
+    };
+    let answer = expect(&mut admin, 200, "POST", "/v1/policy/test", question("ci/app"));
+    assert_eq!((&answer["allowed"], &answer["rule"]["id"]), (&json!(true), &rule["id"]));
+    let answer = expect(&mut admin, 200, "POST", "/v1/policy/test", question("prod/app"));
+    assert_eq!(
+        (&answer["allowed"], &answer["rule"], &answer["matching"]),
+        (&json!(false), &Value::Null, &json!([]))
+    );
+    let used = expect(&mut admin, 200, "GET", "/v1/tokens", Value::Null);
+    assert!(used["items"][0]["last_used_at"].is_string(), "{used}");
+    let id = token["id"].as_str().unwrap();
+    expect(&mut admin, 204, "DELETE", &format!("/v1/tokens/{id}"), Value::Null);
+    assert_eq!(push_blob(&mut robot, "ci/app", &blob).unwrap().status, 401);
+}
+
+#[test]
+fn rules_are_checked_at_the_door_and_hold_for_the_next_request() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    let bad = [
+        json!({}),
+        json!([]),
+        json!({"effect": "allow"}),
+        json!({"effect": "perhaps", "priority": 1}),
+        json!({"effect": "allow", "priority": 0}),
+        json!({"effect": "allow", "priority": 1, "actions": ["push"]}),
+        json!({"effect": "allow", "priority": 1, "repositories": ["A"]}),
+        json!({"effect": "allow", "priority": 1, "account_types": ["robot"]}),
+        json!({"effect": "allow", "priority": 1, "unknown": 1}),
+        json!({"effect": "allow", "priority": 1, "roles": [""]}),
+    ];
+    for rule in bad {
+        let refused = expect(&mut admin, 400, "POST", "/v1/policy/rules", rule);
+        assert!(refused["error"].is_string());
+    }
+    let deny = json!({"effect": "deny", "priority": 1, "actions": ["registry:pull", "registry:push"]});
+    let id = expect(&mut admin, 201, "POST", "/v1/policy/rules", deny)["id"].clone();
+    let path = format!("/v1/policy/rules/{id}");
+    assert_eq!(admin.get("/v2/a/tags/list").status, 403);
+    expect(&mut admin, 200, "PATCH", &path, json!({"enabled": false}));
+    assert_eq!(admin.get("/v2/a/tags/list").status, 404);
+    expect(&mut admin, 200, "PATCH", &path, json!({"enabled": true, "description": "closed"}));
+    let rule = expect(&mut admin, 200, "GET", &path, Value::Null);
+    assert_eq!(
+        (&rule["description"], &rule["effect"], &rule["created_by"]),
+        (&json!("closed"), &json!("deny"), &json!("admin"))
+    );
+    assert_eq!(admin.get("/v2/a/tags/list").status, 403);
+    expect(&mut admin, 204, "DELETE", &path, Value::Null);
+    assert_eq!(admin.get("/v2/a/tags/list").status, 404);
+    let all = expect(&mut admin, 200, "GET", "/v1/policy/rules", Value::Null);
+    assert_eq!(all["total"], 3);
+    for builtin in [-1, -2, -3] {
+        let path = format!("/v1/policy/rules/{builtin}");
+        assert_eq!(expect(&mut admin, 200, "GET", &path, Value::Null)["builtin"], true);
+        expect(&mut admin, 409, "PATCH", &path, json!({"enabled": false}));
+        expect(&mut admin, 409, "DELETE", &path, Value::Null);
+    }
+    // A deny of everything does not lock the administrator out of the rules.
+    let deny = expect(&mut admin, 201, "POST", "/v1/policy/rules", json!({"effect": "deny", "priority": 1}));
+    expect(&mut admin, 204, "DELETE", &format!("/v1/policy/rules/{}", deny["id"]), Value::Null);
+}
+
+#[test]
+fn accounts_change_at_once_and_the_last_administrator_stays() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    let user = json!({"name": "ada", "password": "long enough", "account_type": "human"});
+    expect(&mut admin, 201, "POST", "/v1/users", user.clone());
+    expect(&mut admin, 409, "POST", "/v1/users", user);
+    for bad in [
+        json!({"name": "a b", "account_type": "human"}),
+        json!({"name": "x", "account_type": "anonymous"}),
+        json!({"name": "x", "account_type": "human", "password": "short"}),
+        json!({"name": "x"}),
+    ] {
+        expect(&mut admin, 400, "POST", "/v1/users", bad);
+    }
+    let mut ada = token_of(&server, "ada", "long enough");
+    assert_eq!(ada.get("/v2/_catalog").status, 200);
+    assert_eq!(value(&ada.get("/v1/auth/me"))["principal"]["name"], "ada");
+    expect(&mut admin, 200, "PATCH", "/v1/users/ada", json!({"disabled": true}));
+    assert_eq!(ada.get("/v2/_catalog").status, 401);
+    expect(&mut admin, 200, "PATCH", "/v1/users/ada", json!({"disabled": false}));
+    assert_eq!(ada.get("/v2/_catalog").status, 200);
+    expect(&mut admin, 200, "PATCH", "/v1/users/ada", json!({"password": "another one"}));
+    assert_eq!(ada.get("/v2/_catalog").status, 401);
+    let old = json!({"username": "ada", "password": "long enough"});
+    expect(&mut server.stranger(), 401, "POST", "/v1/auth/login", old);
+    let mut ada = token_of(&server, "ada", "another one");
+    assert_eq!(send(&mut ada, "POST", "/v1/auth/logout", &Value::Null).status, 204);
+    assert_eq!(ada.get("/v2/_catalog").status, 401);
+    expect(&mut admin, 409, "PATCH", "/v1/users/admin", json!({"disabled": true}));
+    expect(&mut admin, 409, "DELETE", "/v1/users/admin", Value::Null);
+    expect(&mut admin, 204, "DELETE", "/v1/users/ada", Value::Null);
+    expect(&mut admin, 404, "DELETE", "/v1/users/ada", Value::Null);
+}
+
+#[test]
+fn what_happened_is_in_the_audit_log_with_the_rule_that_denied_it() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    let deny =
+        json!({"effect": "deny", "priority": 1, "actions": ["registry:push"], "repositories": ["prod/**"]});
+    let rule = expect(&mut admin, 201, "POST", "/v1/policy/rules", deny)["id"].clone();
+    let blobs = [Noise::new(1).bytes(10), Noise::new(2).bytes(10)];
+    for blob in &blobs {
+        assert_eq!(push_blob(&mut admin, "team/app", blob).unwrap().status, 201);
+        let pushed =
+            push_manifest(&mut admin, "team/app", "v1", &manifest(std::slice::from_ref(blob))).unwrap();
+        assert_eq!(pushed.status, 201);
+    }
+    let headers = [("X-Request-Id", "build-7"), ("X-Forwarded-For", "6.6.6.6")];
+    let denied = admin.request("POST", "/v2/prod/app/blobs/uploads/", &headers, b"");
+    assert_eq!((denied.status, denied.header("x-request-id")), (403, Some("build-7")));
+    let wrong = json!({"username": "admin", "password": "wrong wrong"});
+    expect(&mut server.stranger(), 401, "POST", "/v1/auth/login", wrong);
+    let mut audit = |filter: &str| expect(&mut admin, 200, "GET", &format!("/v1/audit{filter}"), Value::Null);
+    let denials = audit("?event_type=access_denied");
+    let denial = &denials["items"][0];
+    assert_eq!((&denials["total"], &denial["details"]["rule"]), (&json!(1), &rule));
+    assert_eq!((&denial["repository"], &denial["actor"]), (&json!("prod/app"), &json!("admin")));
+    assert_eq!((&denial["request_id"], &denial["address"]), (&json!("build-7"), &json!("127.0.0.1")));
+    let moved = audit("?event_type=tag_moved&repository=team/app");
+    assert_eq!(moved["items"][0]["details"]["from"], json!(digest(&manifest(&blobs[..1]))));
+    assert_eq!(audit("?event_type=repository_created")["total"], 1);
+    assert_eq!(audit("?event_type=blob_uploaded&n=1")["items"].as_array().unwrap().len(), 1);
+    assert_eq!(audit("?event_type=manifest_pushed")["total"], 2);
+    assert_eq!(audit("?event_type=login_failed")["items"][0]["actor"], "admin");
+    assert_eq!(audit("?event_type=policy_created")["items"][0]["details"]["id"], rule);
+    assert_eq!(audit("?since=2999-01-01T00:00:00Z")["total"], 0);
+    for bad in ["?event_type=x", "?since=yesterday", "?n=x", "?offset=-1"] {
+        expect(&mut admin, 400, "GET", &format!("/v1/audit{bad}"), Value::Null);
+    }
+}
+
+#[test]
+fn repositories_and_uploads_are_seen_and_ended() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    let blob = Noise::new(3).bytes(1000);
+    for repository in ["one", "two"] {
+        assert_eq!(push_blob(&mut admin, repository, &blob).unwrap().status, 201);
+        let pushed =
+            push_manifest(&mut admin, repository, "v1", &manifest(std::slice::from_ref(&blob))).unwrap();
+        assert_eq!(pushed.status, 201);
+    }
+    let size = manifest(std::slice::from_ref(&blob)).len();
+    let list = expect(&mut admin, 200, "GET", "/v1/repositories", Value::Null);
+    assert_eq!(list["total"], 2);
+    let one = expect(&mut admin, 200, "GET", "/v1/repositories/one", Value::Null);
+    assert_eq!((&one["logical_bytes"], &one["exclusive_bytes"]), (&json!(1000 + size), &json!(size)));
+    assert_eq!(one["tag_list"][0]["name"], "v1");
+    expect(&mut admin, 204, "DELETE", "/v1/repositories/one/tags/v1", Value::Null);
+    expect(&mut admin, 404, "DELETE", "/v1/repositories/one/tags/v1", Value::Null);
+    expect(&mut admin, 204, "DELETE", "/v1/repositories/one", Value::Null);
+    assert_eq!(admin.get(&format!("/v2/one/blobs/{}", digest(&blob))).status, 404);
+    let two = expect(&mut admin, 200, "GET", "/v1/repositories/two", Value::Null);
+    assert_eq!(two["exclusive_bytes"], json!(1000 + size));
+    let location = admin.request("POST", "/v2/two/blobs/uploads/", &[], b"").location();
+    assert_eq!(admin.request("PATCH", &location, &[], b"abc").status, 202);
+    let uploads = expect(&mut admin, 200, "GET", "/v1/uploads", Value::Null);
+    assert_eq!((&uploads["total"], &uploads["items"][0]["bytes"]), (&json!(1), &json!(3)));
+    let id = uploads["items"][0]["id"].as_str().unwrap();
+    expect(&mut admin, 204, "DELETE", &format!("/v1/uploads/{id}"), Value::Null);
+    assert_eq!(admin.get(&location).status, 404);
+    let ready = expect(&mut admin, 200, "GET", "/v1/ready", Value::Null);
+    assert_eq!(ready["ready"], true, "{ready}");
+}
+
+#[test]
+fn too_many_wrong_passwords_have_to_wait() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_AUTH_LOGIN_ATTEMPTS_PER_MINUTE", "3")]);
+    let attempt = |password: &str| {
+        let body = json!({"username": "admin", "password": password});
+        send(&mut server.stranger(), "POST", "/v1/auth/login", &body)
+    };
+    let statuses: Vec<u16> = (0..5).map(|index| attempt(&format!("wrong {index}")).status).collect();
+    assert_eq!(statuses, [401, 401, 401, 401, 429]);
+    let refused = attempt(&password(&server));
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
+}
+
+#[test]
+fn no_secret_is_in_the_log_or_the_database() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_LOG_LEVEL", "trace")]);
+    let mut admin = server.client();
+    let given = expect(&mut admin, 201, "POST", "/v1/tokens", json!({"name": "t", "user": "admin"}));
+    let new_user = json!({"name": "ada", "password": "a secret phrase", "account_type": "human"});
+    expect(&mut admin, 201, "POST", "/v1/users", new_user);
+    expect(
+        &mut server.stranger(),
+        401,
+        "POST",
+        "/v1/auth/login",
+        json!({"username": "ada", "password": "wrong secret"}),
+    );
+    let mut ada = token_of(&server, "ada", "a secret phrase");
+    assert_eq!(ada.get("/v2/_catalog?token=a%20secret%20phrase").status, 200);
+    let secrets = [
+        password(&server),
+        given["token"].as_str().unwrap().to_owned(),
+        "a secret phrase".to_owned(),
+        "a%20secret%20phrase".to_owned(),
+        "wrong secret".to_owned(),
+    ];
+    let log = server.log();
+    assert!(log.contains("/v2/_catalog"), "the log is not what was looked at");
+    drop(server);
+    let database: Vec<u8> = ["mcr.db", "mcr.db-wal"]
+        .iter()
+        .flat_map(|name| std::fs::read(data.path().join("data").join(name)).unwrap_or_default())
+        .collect();
+    for secret in secrets {
+        assert!(!log.contains(&secret), "the log has {secret}");
+        assert!(
+            !database.windows(secret.len()).any(|window| window == secret.as_bytes()),
+            "the database has {secret}"
+        );
+    }
+}
