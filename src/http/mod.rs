@@ -8,6 +8,7 @@ pub mod auth;
 pub mod body;
 pub mod error;
 pub mod listen;
+pub mod metrics;
 pub mod oci;
 pub mod origin;
 pub mod path;

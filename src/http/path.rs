@@ -53,6 +53,23 @@ pub enum Shape {
     Referrers,
 }
 
+impl Shape {
+    /// The path with its parameters' names in braces.
+    pub fn template(self) -> &'static str {
+        match self {
+            Self::Base => "/v2/",
+            Self::Token => "/v2/token",
+            Self::Catalog => "/v2/_catalog",
+            Self::Tags => "/v2/{name}/tags/list",
+            Self::Manifest => "/v2/{name}/manifests/{reference}",
+            Self::Blob => "/v2/{name}/blobs/{digest}",
+            Self::Uploads => "/v2/{name}/blobs/uploads/",
+            Self::Upload => "/v2/{name}/blobs/uploads/{id}",
+            Self::Referrers => "/v2/{name}/referrers/{digest}",
+        }
+    }
+}
+
 impl Target {
     /// Its kind.
     pub fn shape(&self) -> Shape {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
@@ -18,6 +18,7 @@ use super::admin;
 use super::auth::{self, Access, Caller, Inquiry};
 use super::body;
 use super::error::{ApiError, Code};
+use super::metrics::Answered;
 use super::oci::{blobs, catalog, manifests, referrers, tags, token, uploads};
 use super::path::{self, Shape, Target};
 use super::query::Query;
@@ -161,25 +162,39 @@ pub async fn serve(request: HttpRequest, payload: web::Payload, state: web::Data
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert(HeaderName::from_static(REQUEST_ID), id);
     }
-    log_request(&request, &response, &request_id, started);
+    note(&request, &response, &request_id, started, state.get_ref());
     response
 }
 
-/// One line for each request. It has no query and no header, so no secret.
-fn log_request(request: &HttpRequest, response: &HttpResponse, request_id: &str, started: Instant) {
+/// One line in the log for each request, without query and headers, so without secrets; and its counters.
+fn note(request: &HttpRequest, response: &HttpResponse, request_id: &str, started: Instant, state: &State) {
     let extensions = request.extensions();
     let principal = extensions.get::<Named>().map_or("-", |named| named.0.as_str());
-    let bytes = match response.body().size() {
-        BodySize::Sized(bytes) => bytes,
-        BodySize::None | BodySize::Stream => 0,
+    let route = extensions.get::<RouteName>().map_or("none", |route| route.0);
+    let sent = match response.body().size() {
+        BodySize::Sized(bytes) if request.method() != Method::HEAD => bytes,
+        BodySize::Sized(_) | BodySize::None | BodySize::Stream => 0,
     };
-    let status = response.status().as_u16();
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    state.metrics.count(&Answered {
+        route,
+        method: request.method().as_str(),
+        status,
+        took,
+        sent,
+        received: announced.and_then(|length| length.parse().ok()).unwrap_or(0),
+    });
     log::info!(
-        request_id = request_id, principal = principal, status = status, bytes = bytes,
-        ms = started.elapsed().as_millis() as u64;
+        request_id = request_id, principal = principal, status = status, bytes = sent,
+        us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         "{} {}", request.method(), request.uri().path().escape_default()
     );
 }
+
+/// The template of the route that a request took, for its counters.
+#[derive(Debug)]
+pub(super) struct RouteName(pub(super) &'static str);
 
 /// Who a request turned out to come from, for its line in the log.
 #[derive(Debug)]
@@ -195,6 +210,9 @@ async fn answer(
     let target = parsed.as_ref().ok();
     let route = target.and_then(|target| find(request.method(), target.shape()));
     let access = route.map_or(Access::VersionCheck, |route| route.access);
+    if let Some(route) = route {
+        request.extensions_mut().insert(RouteName(route.shape.template()));
+    }
     let query = Query::parse(request.query_string().as_bytes());
     let mut caller = None;
     if access != Access::Open {

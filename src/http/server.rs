@@ -6,6 +6,7 @@ use actix_web::web::{self, Data};
 use actix_web::{App, Error};
 use mcr_actors::registry::Registry;
 
+use super::metrics::{Metrics, WorkerMetrics};
 use super::routes;
 use super::state::{HttpOptions, State};
 
@@ -13,6 +14,7 @@ use super::state::{HttpOptions, State};
 pub fn app(
     registry: Registry,
     options: HttpOptions,
+    metrics: Metrics,
 ) -> App<
     impl actix_web::dev::ServiceFactory<
         actix_web::dev::ServiceRequest,
@@ -25,9 +27,10 @@ pub fn app(
     App::new()
         .data_factory(move || {
             let (registry, options) = (registry.clone(), Rc::new(options.clone()));
+            let metrics = Rc::new(WorkerMetrics::new(metrics.clone()));
             async move {
                 let worker = registry.worker().await.inspect_err(|error| log::error!("{error}"))?;
-                Ok::<_, mcr_actors::registry::StartError>(State { worker, registry, options })
+                Ok::<_, mcr_actors::registry::StartError>(State { worker, registry, options, metrics })
             }
         })
         .default_service(web::to(

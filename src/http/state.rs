@@ -6,6 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mcr_actors::registry::{Registry, Worker};
 
+use super::metrics::WorkerMetrics;
+
 /// The settings that shape answers.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
@@ -36,4 +38,6 @@ pub struct State {
     pub registry: Registry,
     /// The settings.
     pub options: Rc<HttpOptions>,
+    /// What is counted.
+    pub metrics: Rc<WorkerMetrics>,
 }

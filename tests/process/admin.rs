@@ -293,6 +293,12 @@ fn repositories_and_uploads_are_seen_and_ended() {
     let id = uploads["items"][0]["id"].as_str().unwrap();
     expect(&mut admin, 204, "DELETE", &format!("/v1/uploads/{id}"), Value::Null);
     assert_eq!(admin.get(&location).status, 404);
+    let metrics = admin.get("/metrics").text();
+    for line in
+        ["mcr_uploads 0", "route=\"/v1/uploads/{id}\",method=\"DELETE\",status=\"204\"} 1", "mcr_build_info{"]
+    {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
     let ready = expect(&mut admin, 200, "GET", "/v1/ready", Value::Null);
     assert_eq!(ready["ready"], true, "{ready}");
 }

@@ -19,7 +19,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::ask::{AskError, Handle};
 use reader::Reader;
-use writer::Writer;
+use writer::{Writer, WriterState};
 
 /// A question. It changes nothing and sees one consistent state.
 pub trait ReadQuery: Send + 'static {
@@ -177,6 +177,11 @@ impl Db {
         query: Q,
     ) -> impl Future<Output = Result<Q::Output, AskError<Q::Error>>> + use<Q> {
         self.writer.ask(Write(query))
+    }
+
+    /// What the writer says of itself.
+    pub fn observe(&self) -> impl Future<Output = Result<WriterState, AskError<DbError>>> + use<> {
+        self.writer.ask(writer::Observe)
     }
 
     /// Whether the writer still runs.

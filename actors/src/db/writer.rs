@@ -1,6 +1,8 @@
 //! The only writer, with group commit: all changes that wait run in one transaction, each in a savepoint of its
 //! own, then one durable commit, then all answers.
 
+use std::time::{Duration, Instant};
+
 use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -15,6 +17,31 @@ pub struct Writer {
     connection: Connection,
     waiting: Vec<Box<dyn Job>>,
     flush_announced: bool,
+    state: WriterState,
+}
+
+/// What the writer says of itself, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriterState {
+    /// Transactions committed.
+    pub commits: u64,
+    /// Changes in them.
+    pub writes: u64,
+    /// The time that they took.
+    pub busy: Duration,
+}
+
+/// Asks for the [`WriterState`].
+#[derive(Debug, Message)]
+#[rtype(result = "Result<WriterState, DbError>")]
+pub(super) struct Observe;
+
+impl Handler<Observe> for Writer {
+    type Result = Result<WriterState, DbError>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        Ok(self.state)
+    }
 }
 
 impl std::fmt::Debug for Writer {
@@ -67,7 +94,7 @@ struct Flush;
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, waiting: Vec::new(), flush_announced: false }
+        Self { connection, waiting: Vec::new(), flush_announced: false, state: WriterState::default() }
     }
 
     fn flush(&mut self) {
@@ -75,7 +102,12 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        if let Err((undone, error)) = self.run_batch(&mut batch) {
+        let began = Instant::now();
+        let ran = self.run_batch(&mut batch);
+        self.state.commits += u64::from(ran.is_ok());
+        self.state.writes += batch.len() as u64;
+        self.state.busy += began.elapsed();
+        if let Err((undone, error)) = ran {
             for job in &mut batch {
                 job.undo(match undone {
                     Undone::Surely => error.again(),

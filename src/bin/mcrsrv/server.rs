@@ -12,6 +12,7 @@ use actix_server::Server;
 use anyhow::{Context, anyhow, bail};
 use mcr::config::{Config, ConfigError, PublicUrl};
 use mcr::http::listen::{self, ListenOptions};
+use mcr::http::metrics::Metrics;
 use mcr::http::server::app;
 use mcr::http::state::HttpOptions;
 use mcr::logging;
@@ -81,7 +82,8 @@ impl Running {
         let address = listener.local_addr().context("the listening socket has no address")?;
         let options = http_options(&config);
         let actors = registry.clone();
-        let app = move || app(actors.clone(), options.clone());
+        let metrics = Metrics::default();
+        let app = move || app(actors.clone(), options.clone(), metrics.clone());
         let mut server =
             listen::serve(listener, tls, &listen_options(&config), app).context("cannot serve")?;
         // The first poll starts the workers; a server that did not start is ready at once.

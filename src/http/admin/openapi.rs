@@ -12,7 +12,7 @@ use crate::http::error::ApiError;
 #[openapi(
     info(title = "MCR admin API", description = "What administrators of a registry and their scripts use."),
     paths(
-        system::health, system::ready, system::actors, session::login, session::logout, session::me, document,
+        system::health, system::ready, system::actors, system::metrics, session::login, session::logout, session::me, document,
         repositories::list, repositories::show, repositories::delete, repositories::delete_tag,
         policy::list, policy::create, policy::show, policy::update, policy::delete, policy::test,
         users::list, users::create, users::update, users::delete,

@@ -89,6 +89,8 @@ targets! {
     Audit = "/v1/audit",
     /// What each actor says of itself.
     Actors = "/v1/actors",
+    /// What is counted.
+    Metrics = "/metrics",
     /// The description of all this.
     OpenApi = "/v1/openapi.json",
 }
@@ -112,6 +114,9 @@ pub enum PathError {
 
 /// Reads the raw path of a request.
 pub fn parse(raw: &str) -> Result<Target, PathError> {
+    if raw == "/metrics" {
+        return Ok(Target::Metrics);
+    }
     let rest = raw.strip_prefix("/v1/").ok_or(PathError::Nothing)?;
     let segments = rest.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
     let segments: Vec<&str> = segments.iter().map(|segment| segment.as_ref()).collect();

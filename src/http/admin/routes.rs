@@ -11,7 +11,7 @@ use super::{audit, openapi, policy, repositories, session, system, uploads, user
 use crate::http::auth::{Caller, Inquiry, may, origin_of};
 use crate::http::error::ApiError;
 use crate::http::query::Query;
-use crate::http::routes::Named;
+use crate::http::routes::{Named, RouteName};
 use crate::http::state::State;
 
 /// What a route asks of its caller.
@@ -105,6 +105,7 @@ pub static ROUTES: &[Route] = routes! {
     DELETE Upload        Admin   => uploads::cancel;
     GET    Audit         Admin   => audit::list;
     GET    Actors        Admin   => system::actors;
+    GET    Metrics       Admin   => system::metrics;
     // whoever may change rules
     GET    Rules         Rules   => policy::list;
     POST   Rules         Rules   => policy::create;
@@ -135,6 +136,9 @@ pub async fn answer(
     let route = shape.and_then(|shape| {
         ROUTES.iter().find(|route| route.shape == shape && route.method == *request.method())
     });
+    if let Some(route) = route {
+        request.extensions_mut().insert(RouteName(route.shape.template()));
+    }
     let caller =
         admit(request, state, request_id, route.map_or(Access::Anybody, |route| route.access)).await?;
     let target = parsed.map_err(|error| ApiError::admin(StatusCode::BAD_REQUEST, error))?;

@@ -7,6 +7,8 @@ use mcr_actors::upload::CheckStorage;
 use super::model::{ActorModel, Actors, Health, Problem, Ready, ReadyCheck};
 use super::routes::AdminCall;
 use crate::http::error::ApiError;
+use crate::http::metrics::CONTENT_TYPE;
+use crate::http::state::State;
 
 /// Tells that the process lives.
 #[utoipa::path(get, path = "/v1/health", tag = "system", security(()), responses((status = 200, body = Health)))]
@@ -48,4 +50,14 @@ pub async fn actors(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
         .map(|state| ActorModel { name: state.name, alive: state.alive, in_flight: state.in_flight })
         .collect();
     Ok(HttpResponse::Ok().json(Actors { actors }))
+}
+
+/// Everything that is counted, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "system", responses(
+    (status = 200, body = String, content_type = "application/openmetrics-text"), (status = 401, body = Problem),
+    (status = 403, body = Problem)))]
+pub async fn metrics(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+    let State { worker, registry, metrics, .. } = &call.state;
+    let text = metrics.shared().text(worker, registry).await?;
+    Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text))
 }
