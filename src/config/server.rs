@@ -42,6 +42,8 @@ pub struct Server {
     pub http2: bool,
     /// The most connections at once.
     pub max_connections: usize,
+    /// Where metrics are served to whoever asks, besides `/metrics` for administrators.
+    pub metrics_addr: Option<SocketAddr>,
 }
 
 /// The files of a certificate.
@@ -68,6 +70,7 @@ impl Server {
             workers: section.bounded("workers", cores(), 1..=MOST_WORKERS),
             http2: section.or("http2", true),
             max_connections: section.bounded("max_connections", 25_000, 1..=1_000_000),
+            metrics_addr: section.optional("metrics_addr"),
             // Last: every key must have been asked for by then.
             listen_addr: listen_addr?,
         })

@@ -295,6 +295,7 @@ fn the_examples_values_are_the_defaults() {
     let mut in_full = load(&example_in_full(), &[("MCR_STORAGE_UPLOADS_PATH", &uploads)]);
     // Those without a default that could be written down.
     assert!(in_full.server.public_url.take().is_some());
+    assert!(in_full.server.metrics_addr.take().is_some());
     in_full.server.workers = as_it_is.server.workers;
     assert_eq!(in_full, as_it_is);
 }

@@ -3,27 +3,30 @@
 use std::rc::Rc;
 
 use actix_web::web::{self, Data};
-use actix_web::{App, Error};
-use mcr_actors::registry::Registry;
+use actix_web::{App, Error, HttpResponse};
+use mcr_actors::registry::{Registry, Worker};
 
-use super::metrics::{Metrics, WorkerMetrics};
+use super::metrics::{CONTENT_TYPE, Metrics, WorkerMetrics};
 use super::routes;
 use super::state::{HttpOptions, State};
 
+/// What an application of ours is to the server.
+macro_rules! application {
+    () => {
+        App<
+            impl actix_web::dev::ServiceFactory<
+                actix_web::dev::ServiceRequest,
+                Config = (),
+                Response = actix_web::dev::ServiceResponse,
+                Error = Error,
+                InitError = (),
+            >,
+        >
+    };
+}
+
 /// The application that each worker runs. Its actors are started on the worker's own thread.
-pub fn app(
-    registry: Registry,
-    options: HttpOptions,
-    metrics: Metrics,
-) -> App<
-    impl actix_web::dev::ServiceFactory<
-        actix_web::dev::ServiceRequest,
-        Config = (),
-        Response = actix_web::dev::ServiceResponse,
-        Error = Error,
-        InitError = (),
-    >,
-> {
+pub fn app(registry: Registry, options: HttpOptions, metrics: Metrics) -> application!() {
     App::new()
         .data_factory(move || {
             let (registry, options) = (registry.clone(), Rc::new(options.clone()));
@@ -38,4 +41,26 @@ pub fn app(
                 routes::serve(request, payload, state)
             },
         ))
+}
+
+/// An application that serves `/metrics` to whoever asks, and nothing else.
+pub fn metrics_app(registry: Registry, metrics: Metrics) -> application!() {
+    App::new()
+        .data_factory(move || {
+            let (registry, metrics) = (registry.clone(), metrics.clone());
+            async move {
+                let worker = registry.worker().await.inspect_err(|error| log::error!("{error}"))?;
+                Ok::<_, mcr_actors::registry::StartError>((worker, registry, metrics))
+            }
+        })
+        .route(
+            "/metrics",
+            web::get().to(|state: Data<(Worker, Registry, Metrics)>| async move {
+                let (worker, registry, metrics) = state.get_ref();
+                match metrics.text(worker, registry).await {
+                    Ok(text) => HttpResponse::Ok().content_type(CONTENT_TYPE).body(text),
+                    Err(error) => error.into_admin_response(),
+                }
+            }),
+        )
 }

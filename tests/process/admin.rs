@@ -357,3 +357,18 @@ fn no_secret_is_in_the_log_or_the_database() {
         );
     }
 }
+
+#[test]
+fn metrics_on_an_address_of_their_own_need_no_login_and_show_nothing_else() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let data = Data::new();
+    let server = data.start(&[("MCR_SERVER_METRICS_ADDR", &free.to_string())]);
+    assert_eq!(server.client().get("/v2/").status, 200);
+    let mut scraper = Client::new(free, None);
+    let scraped = scraper.get("/metrics");
+    assert_eq!(scraped.status, 200);
+    assert!(scraped.text().contains("route=\"/v2/\",method=\"GET\",status=\"200\"} 1"), "{}", scraped.text());
+    for path in ["/v2/", "/v1/health", "/v1/users"] {
+        assert_eq!(scraper.get(path).status, 404, "{path}");
+    }
+}

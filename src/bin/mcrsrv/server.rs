@@ -1,6 +1,7 @@
 //! `mcrsrv server`, and what a server of either kind does from its first request to its last.
 
 use std::future::{self, Future};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use anyhow::{Context, anyhow, bail};
 use mcr::config::{Config, ConfigError, PublicUrl};
 use mcr::http::listen::{self, ListenOptions};
 use mcr::http::metrics::Metrics;
-use mcr::http::server::app;
+use mcr::http::server::{app, metrics_app};
 use mcr::http::state::HttpOptions;
 use mcr::logging;
 use mcr::signals::{Signal, Signals};
@@ -62,6 +63,23 @@ pub(crate) struct Running {
     reread: Reread,
     address: SocketAddr,
     server: Server,
+    /// Serves metrics only, where that is configured.
+    metrics: Option<actix_rt::task::JoinHandle<io::Result<()>>>,
+}
+
+/// Serves metrics on an address of their own, where that is configured.
+fn serve_metrics(
+    config: &Config,
+    registry: Registry,
+    metrics: Metrics,
+) -> anyhow::Result<Option<actix_rt::task::JoinHandle<io::Result<()>>>> {
+    let Some(address) = config.server.metrics_addr else { return Ok(None) };
+    let listener =
+        listen::bind(address).with_context(|| format!("cannot listen on server.metrics_addr {address}"))?;
+    let options = ListenOptions { workers: 1, ..listen_options(config) };
+    let app = move || metrics_app(registry.clone(), metrics.clone());
+    let server = listen::serve(listener, None, &options, app).context("cannot serve metrics")?;
+    Ok(Some(actix_rt::spawn(server)))
 }
 
 impl Running {
@@ -83,12 +101,14 @@ impl Running {
         let options = http_options(&config);
         let actors = registry.clone();
         let metrics = Metrics::default();
-        let app = move || app(actors.clone(), options.clone(), metrics.clone());
+        let counted = metrics.clone();
+        let app = move || app(actors.clone(), options.clone(), counted.clone());
         let mut server =
             listen::serve(listener, tls, &listen_options(&config), app).context("cannot serve")?;
+        let metrics = serve_metrics(&config, registry.clone(), metrics)?;
         // The first poll starts the workers; a server that did not start is ready at once.
         match future::poll_fn(|cx| Poll::Ready(Pin::new(&mut server).poll(cx))).await {
-            Poll::Pending => Ok(Self { config, certificate, registry, reread, address, server }),
+            Poll::Pending => Ok(Self { config, certificate, registry, reread, address, server, metrics }),
             Poll::Ready(Err(error)) => Err(error).context("the workers did not start"),
             Poll::Ready(Ok(())) => bail!("the server ended before it began"),
         }
@@ -130,6 +150,9 @@ impl Running {
         let timeout = humantime::format_duration(self.config.server.shutdown_timeout);
         log::info!("stopping: requests in flight have {timeout}; another signal stops at once");
         drop(self.server.handle().stop(true));
+        if let Some(metrics) = &self.metrics {
+            metrics.abort();
+        }
         tokio::select! {
             ended = &mut self.server => ended.context("the server failed while it stopped")?,
             name = self.registry.died() => return Err(died(name)),
