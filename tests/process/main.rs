@@ -12,3 +12,4 @@ mod malformed;
 mod memory;
 mod protocol;
 mod support;
+mod week;

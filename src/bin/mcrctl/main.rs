@@ -1,0 +1,154 @@
+//! `mcrctl`: what administrators do, from a terminal or a script, over the admin API.
+//!
+//! One file for each noun. It keeps nothing but what `login` writes.
+
+mod audit;
+mod client;
+mod output;
+mod policy;
+mod repositories;
+mod session;
+mod settings;
+mod uploads;
+mod users;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::client::Client;
+use crate::output::Output;
+use crate::settings::{Connection, Settings};
+
+/// Administers a registry over its admin API.
+#[derive(Debug, Parser)]
+#[command(name = "mcrctl", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print the API's JSON, for scripts
+    #[arg(long, global = true)]
+    json: bool,
+    /// Do not ask before deleting
+    #[arg(long, short, global = true)]
+    yes: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  mcrctl login --server https://registry.example.com -u admin
+  mcrctl user create ci --system
+  mcrctl token create deploy --user ci --role builder --expires-in 720h
+  mcrctl policy create --effect allow --priority 10 --role builder --action registry:push --repository 'ci/**'
+  mcrctl audit list --event access_denied
+  mcrctl repo list --json";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Log in and remember the token
+    Login(session::Login),
+    /// Give the remembered token back
+    Logout,
+    /// Show how the registry is
+    Status,
+    /// Repositories
+    #[command(subcommand)]
+    Repo(repositories::Repo),
+    /// Tags
+    #[command(subcommand)]
+    Tag(repositories::Tag),
+    /// Rules: who may do what
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Accounts of the embedded provider
+    #[command(subcommand)]
+    User(users::User),
+    /// Robot tokens of the embedded provider
+    #[command(subcommand)]
+    Token(users::Token),
+    /// Uploads in progress
+    #[command(subcommand)]
+    Upload(uploads::Upload),
+    /// What happened
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the help of every command as Markdown
+    #[command(hide = true)]
+    HelpMarkdown,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mcrctl: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { connection, json, yes, command } = arguments;
+    match command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "mcrctl", &mut std::io::stdout());
+            return Ok(());
+        }
+        Command::HelpMarkdown => {
+            print!("{}", output::help_as_markdown(&mut Arguments::command()));
+            return Ok(());
+        }
+        _ => {}
+    }
+    let settings = Settings::find(connection)?;
+    let output = Output::new(json, yes);
+    if let Command::Login(login) = command {
+        return login.run(&settings, &output);
+    }
+    let client = Client::new(&settings)?;
+    match command {
+        Command::Login(_) | Command::Completions { .. } | Command::HelpMarkdown => Ok(()),
+        Command::Logout => session::logout(&client, &settings),
+        Command::Status => session::status(&client, &output),
+        Command::Repo(verb) => verb.run(&client, &output),
+        Command::Tag(verb) => verb.run(&client, &output),
+        Command::Policy(verb) => verb.run(&client, &output),
+        Command::User(verb) => verb.run(&client, &output),
+        Command::Token(verb) => verb.run(&client, &output),
+        Command::Upload(verb) => verb.run(&client, &output),
+        Command::Audit(verb) => verb.run(&client, &output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    /// `UPDATE_SNAPSHOTS=1` writes it anew.
+    #[test]
+    fn the_committed_help_is_the_programs() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/mcrctl.md");
+        let help = output::help_as_markdown(&mut Arguments::command());
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            std::fs::write(path, &help).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap_or_default(),
+            help,
+            "docs/mcrctl.md is not what --help says"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! `user` and `token`: accounts and robot tokens of the embedded provider.
+
+use std::io::Read;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use crate::client::{Client, segment};
+use crate::output::{Column, Output, say};
+use crate::repositories::Paging;
+
+const USERS: &[Column] = &[
+    ("NAME", "name"),
+    ("TYPE", "account_type"),
+    ("ROLES", "roles"),
+    ("DISABLED", "disabled"),
+    ("MADE", "created_at"),
+    ("ID", "id"),
+];
+const TOKENS: &[Column] = &[
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("USER", "user"),
+    ("ROLES", "roles"),
+    ("EXPIRES", "expires_at"),
+    ("LAST USED", "last_used_at"),
+    ("REVOKED", "revoked"),
+];
+
+/// The verbs of `mcrctl user`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum User {
+    /// List accounts
+    List(Paging),
+    /// Make an account
+    Create {
+        /// Its name
+        name: String,
+        /// A robot's or service's account instead of a person's
+        #[arg(long)]
+        system: bool,
+        /// A role (repeatable)
+        #[arg(long = "role")]
+        roles: Vec<String>,
+        /// Read its password from standard input; without one it has robot tokens only
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Change an account's roles or password
+    Update {
+        /// Its name
+        name: String,
+        /// A role; all that it shall have (repeatable)
+        #[arg(long = "role", conflicts_with = "no_roles")]
+        roles: Option<Vec<String>>,
+        /// Take all roles away
+        #[arg(long)]
+        no_roles: bool,
+        /// Read a new password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Switch an account off, at once
+    Disable {
+        /// Its name
+        name: String,
+    },
+    /// Switch an account on again
+    Enable {
+        /// Its name
+        name: String,
+    },
+    /// Delete an account with its tokens
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
+fn password(wanted: bool) -> anyhow::Result<Option<String>> {
+    if !wanted {
+        return Ok(None);
+    }
+    let mut password = String::new();
+    std::io::stdin().read_to_string(&mut password).context("cannot read the password")?;
+    Ok(Some(password.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn path(name: &str) -> String {
+    format!("/v1/users/{}", segment(name))
+}
+
+impl User {
+    pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
+        let patch = |name: &str, body: Value| client.call(Method::PATCH, &path(name), Some(&body));
+        match self {
+            Self::List(paging) => {
+                let list = client.list("/v1/users", &[], paging.limit(), paging.offset)?;
+                output.list(&list, USERS);
+            }
+            Self::Create { name, system, roles, password_stdin } => {
+                let kind = if *system { "system" } else { "human" };
+                let mut body = json!({"name": name, "account_type": kind, "roles": roles});
+                if let Some(password) = password(*password_stdin)? {
+                    body["password"] = json!(password);
+                }
+                output.one(&client.call(Method::POST, "/v1/users", Some(&body))?, USERS);
+            }
+            Self::Update { name, roles, no_roles, password_stdin } => {
+                let mut body = json!({});
+                if let Some(roles) = roles.clone().or(no_roles.then(Vec::new)) {
+                    body["roles"] = json!(roles);
+                }
+                if let Some(password) = password(*password_stdin)? {
+                    body["password"] = json!(password);
+                }
+                output.one(&patch(name, body)?, USERS);
+            }
+            Self::Disable { name } => output.one(&patch(name, json!({"disabled": true}))?, USERS),
+            Self::Enable { name } => output.one(&patch(name, json!({"disabled": false}))?, USERS),
+            Self::Delete { name } => {
+                output.confirm(&format!("delete the account {name} with its tokens"))?;
+                client.call(Method::DELETE, &path(name), None)?;
+                output.done(&format!("deleted the account {name}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The verbs of `mcrctl token`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Token {
+    /// List robot tokens, the newest first
+    List(Paging),
+    /// Make a robot token; it is shown this once
+    Create {
+        /// What it is for
+        name: String,
+        /// Its account
+        #[arg(long)]
+        user: String,
+        /// A role; the account's own when none is given (repeatable)
+        #[arg(long = "role")]
+        roles: Option<Vec<String>>,
+        /// How long it lives, such as 720h
+        #[arg(long)]
+        expires_in: Option<String>,
+    },
+    /// Revoke a robot token, at once
+    Revoke {
+        /// Its id
+        id: String,
+    },
+}
+
+impl Token {
+    pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
+        match self {
+            Self::List(paging) => {
+                let list = client.list("/v1/tokens", &[], paging.limit(), paging.offset)?;
+                output.list(&list, TOKENS);
+            }
+            Self::Create { name, user, roles, expires_in } => {
+                let mut body = json!({"name": name, "user": user});
+                if let Some(roles) = roles {
+                    body["roles"] = json!(roles);
+                }
+                if let Some(expires_in) = expires_in {
+                    body["expires_in"] = json!(expires_in);
+                }
+                let made = client.call(Method::POST, "/v1/tokens", Some(&body))?;
+                output.one(&made, TOKENS);
+                if !output.is_json() {
+                    let token = made["token"].as_str().context("the server gave no token")?;
+                    say(&format!("\n{token}\n\nKeep it: it is not shown again."));
+                }
+            }
+            Self::Revoke { id } => {
+                output.confirm(&format!("revoke the token {id}"))?;
+                client.call(Method::DELETE, &format!("/v1/tokens/{}", segment(id)), None)?;
+                output.done(&format!("revoked the token {id}"));
+            }
+        }
+        Ok(())
+    }
+}

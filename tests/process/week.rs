@@ -1,0 +1,203 @@
+//! An administrator's week with `mcrctl --json`, against the real server; and what the program does by itself.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::content::{Noise, manifest, push_blob, push_blob_by_patch, push_manifest};
+use crate::support::{Data, Server};
+
+/// `mcrctl` as one person runs it, with a home of their own.
+struct Mcrctl {
+    home: PathBuf,
+}
+
+impl Mcrctl {
+    fn new(home: &Path) -> Self {
+        std::fs::create_dir_all(home).unwrap();
+        Self { home: home.to_owned() }
+    }
+
+    fn run(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcrctl"));
+        command.env_clear().env("HOME", &self.home).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A command that does not read may have ended already.
+        let _ended = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// Runs it with `--json`, and expects it to succeed.
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[&["--json", "--yes"], arguments].concat(), "");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "mcrctl {arguments:?}: {error}");
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    /// Runs it, expects this exit status, and answers what it says about the failure.
+    fn fails(&self, status: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments, "");
+        assert_eq!(output.status.code(), Some(status), "mcrctl {arguments:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn login(&self, server: &Server) {
+        let url = format!("http://{}", server.address);
+        let password = std::fs::read_to_string(server.data.join("admin-password")).unwrap();
+        let output = self.run(&["login", "--server", &url, "-u", "admin", "--password-stdin"], &password);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("mcr_"), "the token was printed");
+    }
+
+    fn file(&self) -> PathBuf {
+        self.home.join(".config/mcrctl/config.toml")
+    }
+}
+
+#[test]
+fn an_administrators_week() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login(&server);
+    // Monday: people and a robot.
+    mcrctl.json(&["user", "create", "ci", "--system"]);
+    let person = mcrctl.run(&["user", "create", "ada", "--role", "dev", "--password-stdin"], "long enough\n");
+    assert!(person.status.success());
+    assert_eq!(mcrctl.json(&["user", "list"])["total"], 3);
+    let token = mcrctl.json(&[
+        "token",
+        "create",
+        "deploy",
+        "--user",
+        "ci",
+        "--role",
+        "builder",
+        "--expires-in",
+        "24h",
+    ]);
+    // Tuesday: the robot may push to ci/** and read nothing else.
+    let rule = mcrctl.json(&[
+        "policy",
+        "create",
+        "--effect",
+        "allow",
+        "--priority",
+        "10",
+        "--role",
+        "builder",
+        "--action",
+        "registry:push",
+        "--repository",
+        "ci/**",
+        "--description",
+        "builds",
+    ]);
+    let test = |repository: &str, action: &str| {
+        let principal = ["--account-type", "system", "--role", "builder"];
+        let question = ["policy", "test", "--action", action, "--repository", repository];
+        mcrctl.json(&[&question[..], &principal[..]].concat())["allowed"].clone()
+    };
+    assert_eq!(test("ci/app", "registry:push"), true);
+    assert_eq!(
+        (test("prod/app", "registry:push"), test("prod/app", "registry:pull")),
+        (false.into(), false.into())
+    );
+    // Wednesday: it pushes, and is denied elsewhere.
+    let mut robot = server.stranger().authorized(&format!("Bearer {}", token["token"].as_str().unwrap()));
+    let blob = Noise::new(1).bytes(500);
+    assert_eq!(push_blob(&mut robot, "ci/app", &blob).unwrap().status, 201);
+    let image = manifest(std::slice::from_ref(&blob));
+    assert_eq!(push_manifest(&mut robot, "ci/app", "v1", &image).unwrap().status, 201);
+    assert_eq!(push_blob(&mut robot, "prod/app", &blob).unwrap().status, 403);
+    let rule_id = rule["id"].to_string();
+    let denied = mcrctl.json(&["audit", "list", "--event", "access_denied"]);
+    assert_eq!((&denied["total"], &denied["items"][0]["details"]["rule"]), (&1.into(), &Value::Null));
+    mcrctl.json(&[
+        "policy",
+        "create",
+        "--effect",
+        "deny",
+        "--priority",
+        "1",
+        "--repository",
+        "prod/**",
+        "--action",
+        "registry:push",
+    ]);
+    assert_eq!(push_blob(&mut robot, "prod/app", &blob).unwrap().status, 403);
+    let denied = mcrctl.json(&["audit", "list", "--event", "access_denied"]);
+    let deny = mcrctl.json(&["policy", "list"])["items"][0]["id"].clone();
+    assert_eq!((&denied["total"], &denied["items"][0]["details"]["rule"]), (&2.into(), &deny));
+    // Thursday: the robot is revoked while it pushes.
+    let begun = robot.request("POST", "/v2/ci/app/blobs/uploads/", &[], b"");
+    assert_eq!(robot.request("PATCH", &begun.location(), &[], b"part").status, 202);
+    mcrctl.json(&["token", "revoke", token["id"].as_str().unwrap()]);
+    assert_eq!(robot.request("PATCH", &begun.location(), &[], b"more").status, 401);
+    assert_eq!(push_blob_by_patch(&mut robot, "ci/app", &blob).unwrap().status, 401);
+    let uploads = mcrctl.json(&["upload", "list"]);
+    assert_eq!((&uploads["total"], &uploads["items"][0]["owner"]), (&1.into(), &"ci".into()));
+    mcrctl.json(&["upload", "cancel", uploads["items"][0]["id"].as_str().unwrap()]);
+    assert_eq!(mcrctl.json(&["upload", "list"])["total"], 0);
+    // Friday: tidying up.
+    mcrctl.json(&["policy", "disable", &rule_id]);
+    assert_eq!(mcrctl.json(&["policy", "show", &rule_id])["enabled"], false);
+    mcrctl.json(&["policy", "delete", &rule_id]);
+    assert_eq!(mcrctl.json(&["tag", "list", "ci/app"])["items"][0]["name"], "v1");
+    mcrctl.json(&["tag", "delete", "ci/app", "v1"]);
+    assert_eq!(mcrctl.json(&["tag", "list", "ci/app"])["total"], 0);
+    assert_eq!(mcrctl.json(&["repo", "show", "ci/app"])["manifests"], 1);
+    mcrctl.json(&["repo", "delete", "ci/app"]);
+    assert_eq!(mcrctl.json(&["repo", "list"])["total"], 0);
+    assert_eq!(mcrctl.json(&["status"])["ready"], true);
+    let events = mcrctl.json(&["audit", "list", "--all"]);
+    let events: Vec<&str> =
+        events["items"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();
+    for event in [
+        "user_created",
+        "token_created",
+        "token_revoked",
+        "policy_deleted",
+        "tag_deleted",
+        "repository_deleted",
+        "upload_cancelled",
+    ] {
+        assert!(events.contains(&event), "{event} is not in {events:?}");
+    }
+}
+
+#[test]
+fn its_file_is_its_owners_and_its_failures_say_what_to_do() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    assert!(mcrctl.fails(1, &["repo", "list"]).contains("mcrctl login"));
+    assert!(
+        mcrctl
+            .fails(1, &["--server", "http://127.0.0.1:9", "repo", "list"])
+            .contains("cannot reach http://127.0.0.1:9")
+    );
+    let url = format!("http://{}", server.address);
+    assert!(mcrctl.fails(1, &["--server", &url, "repo", "list"]).contains("mcrctl login"));
+    mcrctl.fails(2, &["repo", "nothing"]);
+    mcrctl.login(&server);
+    assert_eq!(std::fs::metadata(mcrctl.file()).unwrap().permissions().mode() & 0o777, 0o600);
+    let table = mcrctl.run(&["policy", "list"], "");
+    assert!(String::from_utf8_lossy(&table.stdout).starts_with("ID  PRIORITY  EFFECT"), "{table:?}");
+    assert!(mcrctl.fails(1, &["repo", "delete", "a"]).contains("--yes"));
+    assert!(mcrctl.fails(1, &["-y", "repo", "delete", "a"]).contains("there is no repository a"));
+    // A token is for the registry that gave it.
+    assert!(mcrctl.fails(1, &["--server", "http://localhost:9", "status"]).contains("cannot reach"));
+    std::fs::set_permissions(mcrctl.file(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(mcrctl.fails(1, &["status"]).contains("chmod 600"));
+    std::fs::set_permissions(mcrctl.file(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(mcrctl.run(&["logout"], "").status.success());
+    assert!(mcrctl.fails(1, &["status"]).contains("mcrctl login"));
+    let completions = mcrctl.run(&["completions", "bash"], "");
+    assert!(String::from_utf8_lossy(&completions.stdout).contains("_mcrctl"));
+}
