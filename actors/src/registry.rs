@@ -8,7 +8,7 @@ use actix::{Actor, Arbiter, ArbiterHandle};
 
 use crate::ask::{AskError, Handle};
 use crate::auth_cache::local::{self, EnsureError, Ensured, LocalProvider};
-use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Secret};
+use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Provider, Secret};
 use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
 use crate::db::{Db, OpenError};
@@ -62,6 +62,8 @@ pub struct Settings {
     pub upload_threads: usize,
     /// Identity.
     pub auth: AuthSettings,
+    /// Who knows accounts; `None` for the registry's own database.
+    pub provider: Option<Arc<dyn Provider>>,
     /// Whether the built-in rule for human accounts holds.
     pub builtin_human_access: bool,
 }
@@ -115,6 +117,7 @@ pub struct Registry {
     policy: Handle<Policy>,
     auth: Handle<AuthCache>,
     gc: Handle<Gc>,
+    provider: Arc<dyn Provider>,
     clock: Clock,
     grace: Grace,
     threads: Vec<ArbiterHandle>,
@@ -165,17 +168,25 @@ impl Registry {
         let policy = Policy::start(db.clone(), settings.builtin_human_access, &threads.start())
             .await
             .map_err(actor)?;
-        let provider = Arc::new(LocalProvider::new(db.clone(), clock.clone(), &settings.auth));
-        let auth = AuthCache::start(settings.auth, provider, db.clone(), clock.clone(), &threads.start())
-            .await
-            .map_err(actor)?;
+        let provider = settings
+            .provider
+            .unwrap_or_else(|| Arc::new(LocalProvider::new(db.clone(), clock.clone(), &settings.auth)));
+        let auth = AuthCache::start(
+            settings.auth,
+            Arc::clone(&provider),
+            db.clone(),
+            clock.clone(),
+            &threads.start(),
+        )
+        .await
+        .map_err(actor)?;
         let upload_expiry = settings.upload_expiry;
         let gc = Gc { uploads: uploads.clone(), auth: auth.clone(), clock: clock.clone(), upload_expiry };
         let gc = gc.start_on(&threads.start());
         gc.ask(Clean).await.map_err(actor)?;
         let threads = threads.arbiters.iter().map(Arbiter::handle).collect();
         let grace = Grace(settings.grace);
-        Ok(Self { fs, layout, db, blobs, uploads, policy, auth, gc, clock, grace, threads })
+        Ok(Self { fs, layout, db, blobs, uploads, policy, auth, gc, provider, clock, grace, threads })
     }
 
     /// Stops every actor, and waits until they have. What was not answered by then was not promised.
@@ -239,7 +250,8 @@ impl Registry {
 
     /// The name of an actor that has died, if one has: the process must end then, since state comes from disk.
     pub fn dead(&self) -> Option<&'static str> {
-        self.owners().into_iter().find_map(|(name, alive)| (!alive).then_some(name))
+        let provider = ("identity provider", self.provider.is_alive());
+        self.owners().into_iter().chain([provider]).find_map(|(name, alive)| (!alive).then_some(name))
     }
 
     /// Waits until an actor dies, and names it.

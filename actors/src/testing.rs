@@ -43,6 +43,7 @@ fn settings(directory: &tempfile::TempDir, root: &str) -> Settings {
             token_ttl: Duration::from_secs(3600),
             anonymous: true,
         },
+        provider: None,
         builtin_human_access: true,
     }
 }

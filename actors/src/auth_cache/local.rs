@@ -99,8 +99,8 @@ impl Provider for LocalProvider {
         _name: &'a str,
         _password: &'a Secret,
         verified: Arc<Principal>,
-    ) -> Verdict<'a, LoggedIn> {
-        Box::pin(self.issue(verified))
+    ) -> Verdict<'a, Option<LoggedIn>> {
+        Box::pin(async { self.issue(verified).await.map(Some) })
     }
 
     fn logout<'a>(&'a self, token: &'a Secret) -> Verdict<'a, ()> {

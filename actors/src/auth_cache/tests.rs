@@ -10,7 +10,7 @@ use crate::db::Db;
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
 /// Counts what it is asked; knows the token "good" and ada's password "right".
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counting {
     validated: AtomicUsize,
     verified: AtomicUsize,
@@ -49,9 +49,14 @@ impl Provider for Counting {
         Box::pin(self.slowly(&self.verified, right.then(ada)))
     }
 
-    fn login<'a>(&'a self, _: &'a str, _: &'a Secret, principal: Arc<Principal>) -> Verdict<'a, LoggedIn> {
+    fn login<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Secret,
+        principal: Arc<Principal>,
+    ) -> Verdict<'a, Option<LoggedIn>> {
         let token = Secret::new("good");
-        Box::pin(async move { Ok(LoggedIn { token, principal, expires_at: NOW }) })
+        Box::pin(async move { Ok(Some(LoggedIn { token, principal, expires_at: NOW })) })
     }
 
     fn logout<'a>(&'a self, _: &'a Secret) -> Verdict<'a, ()> {
