@@ -2,10 +2,12 @@
 //!
 //! The HTTP client cannot leave its thread, so the actor has one of its own, and is asked from all others.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use actix_rt::ArbiterHandle;
+use actix_web::error::ParseError;
 use actix_web::http::header::{self, HeaderValue};
 use awc::error::{ConnectError, PayloadError, SendRequestError};
 use awc::{Connector, SendClientRequest};
@@ -20,6 +22,8 @@ use super::answers::failed;
 const LIMIT: usize = 1024;
 /// The largest answer in bytes.
 const LARGEST: usize = 64 * 1024;
+/// How long a connection is kept without a question.
+const KEEP: Duration = Duration::from_secs(15);
 /// How much longer than a question's own time its asker waits, for the way between threads.
 const WAY: Duration = Duration::from_secs(2);
 
@@ -45,9 +49,30 @@ pub(super) struct Answer {
 
 /// Owns the connections.
 pub(super) struct Client {
-    http: awc::Client,
+    http: Http,
     server_url: String,
     timeout: Duration,
+}
+
+#[derive(Clone)]
+struct Http {
+    /// Keeps connections and uses them again.
+    kept: awc::Client,
+    /// Makes a connection for each question.
+    fresh: awc::Client,
+}
+
+impl Http {
+    fn new(tls: ClientConfig, timeout: Duration) -> Self {
+        let tls = Arc::new(tls);
+        let client = |keep: Duration| {
+            let connector = Connector::new().rustls_0_23(Arc::clone(&tls)).conn_keep_alive(keep);
+            let connector = connector.timeout(timeout).handshake_timeout(timeout);
+            // A redirect would carry passwords to where nobody said that they may go.
+            awc::Client::builder().connector(connector).timeout(timeout).disable_redirects().finish()
+        };
+        Self { kept: client(KEEP), fresh: client(Duration::ZERO) }
+    }
 }
 
 impl Client {
@@ -59,11 +84,7 @@ impl Client {
         thread: &ArbiterHandle,
     ) -> Handle<Self> {
         let addr = Self::start_in_arbiter(thread, move |_| {
-            let connector =
-                Connector::new().rustls_0_23(tls.into()).timeout(timeout).handshake_timeout(timeout);
-            // A redirect would carry passwords to where nobody said that they may go.
-            let http =
-                awc::Client::builder().connector(connector).timeout(timeout).disable_redirects().finish();
+            let http = Http::new(tls, timeout);
             Self { http, server_url, timeout }
         });
         Handle::new("mcias client", addr, LIMIT, timeout.saturating_add(WAY))
@@ -84,14 +105,18 @@ impl Client {
 
 /// Whether the connection was gone before there was any answer, as one is that was kept while the server restarted.
 fn was_gone(error: &SendRequestError) -> bool {
-    matches!(error, SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Send(_))
+    use SendRequestError as E;
+    matches!(error, E::Connect(ConnectError::Disconnected) | E::Send(_) | E::Response(ParseError::Io(_)))
 }
 
-async fn exchange(http: awc::Client, url: &str, question: Question) -> Result<Answer, ProviderError> {
+async fn exchange(http: Http, url: &str, question: Question) -> Result<Answer, ProviderError> {
     let unreachable = |error: SendRequestError| failed(format_args!("POST {url}: {error}"));
-    let mut response = match Client::send(&http, url, &question)?.await {
-        // Every question may be asked twice: a login too, whose token nobody has seen.
-        Err(error) if was_gone(&error) => Client::send(&http, url, &question)?.await.map_err(unreachable)?,
+    let mut response = match Client::send(&http.kept, url, &question)?.await {
+        // Others that were kept are gone as well. Every question may be asked twice, a login too: nobody has seen its
+        // token.
+        Err(error) if was_gone(&error) => {
+            Client::send(&http.fresh, url, &question)?.await.map_err(unreachable)?
+        }
         sent => sent.map_err(unreachable)?,
     };
     let body = response.body().limit(LARGEST).await.map_err(|error| match error {
