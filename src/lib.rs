@@ -5,5 +5,6 @@ pub mod data_lock;
 pub mod durable_file;
 pub mod http;
 pub mod logging;
+pub mod mcias;
 pub mod signals;
 pub mod tls;

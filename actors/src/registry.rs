@@ -9,7 +9,7 @@ use actix::{Actor, Arbiter, ArbiterHandle};
 use crate::ask::{AskError, Handle};
 use crate::auth_cache::local::{self, EnsureError, Ensured, LocalProvider};
 use crate::auth_cache::password::Passwords;
-use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Secret};
+use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Provider, Secret};
 use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
 use crate::db::{Db, OpenError};
@@ -76,6 +76,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// How long audit entries are kept; for ever when there is none.
     pub audit_keep: Option<Duration>,
+    /// Who knows accounts; `None` for the registry's own database.
+    pub provider: Option<Arc<dyn Provider>>,
     /// Whether the built-in rule for human accounts holds.
     pub builtin_human_access: bool,
 }
@@ -129,6 +131,7 @@ pub struct Registry {
     policy: Handle<Policy>,
     auth: Handle<AuthCache>,
     gc: Handle<Gc>,
+    provider: Arc<dyn Provider>,
     clock: Clock,
     grace: Grace,
     passwords: Passwords,
@@ -172,24 +175,24 @@ impl Registry {
         let layout = Layout::new(&settings.layers);
         let blobs = BlobStore::start(Arc::clone(&fs), layout.clone(), &threads.start())
             .map_err(|source| StartError::Directory { path: settings.layers.clone(), source })?;
-        let reader = BlobReader::new(Arc::clone(&fs), layout.clone());
-        let reader = BlobReader::start_in_arbiter(&threads.start(), |_| reader);
-        let foundations = Foundations {
-            fs: Arc::clone(&fs),
-            db: db.clone(),
-            blobs: blobs.clone(),
-            reader: BlobReader::handle(reader),
-            clock: clock.clone(),
-        };
+        let foundations = foundations(&fs, &layout, &db, &blobs, &clock, &mut threads);
         let sessions = upload_settings(&settings, &mut threads);
         let uploads = Uploads::start(foundations, sessions, &threads.start()).await.map_err(actor)?;
         let policy = Policy::start(db.clone(), settings.builtin_human_access, &threads.start())
             .await
             .map_err(actor)?;
-        let provider = Arc::new(LocalProvider::new(db.clone(), clock.clone(), &settings.auth));
-        let auth = AuthCache::start(settings.auth, provider, db.clone(), clock.clone(), &threads.start())
-            .await
-            .map_err(actor)?;
+        let provider = settings
+            .provider
+            .unwrap_or_else(|| Arc::new(LocalProvider::new(db.clone(), clock.clone(), &settings.auth)));
+        let auth = AuthCache::start(
+            settings.auth,
+            Arc::clone(&provider),
+            db.clone(),
+            clock.clone(),
+            &threads.start(),
+        )
+        .await
+        .map_err(actor)?;
         let upload_expiry = settings.upload_expiry;
         let gc = Gc {
             db: db.clone(),
@@ -204,7 +207,21 @@ impl Registry {
         let threads = threads.arbiters.iter().map(Arbiter::handle).collect();
         let grace = Grace(settings.grace);
         let passwords = Passwords::default();
-        Ok(Self { fs, layout, db, blobs, uploads, policy, auth, gc, clock, grace, passwords, threads })
+        Ok(Self {
+            fs,
+            layout,
+            db,
+            blobs,
+            uploads,
+            policy,
+            auth,
+            gc,
+            provider,
+            clock,
+            grace,
+            passwords,
+            threads,
+        })
     }
 
     /// Stops every actor, and waits until they have. What was not answered by then was not promised.
@@ -254,6 +271,11 @@ impl Registry {
         self.policy.ask(Reload).await
     }
 
+    /// Who knows accounts.
+    pub fn provider(&self) -> &dyn Provider {
+        self.provider.as_ref()
+    }
+
     /// What each owner says of itself: its name, whether it runs, and how many requests wait for it.
     pub fn actors(&self) -> Vec<ActorState> {
         let in_flight = [
@@ -285,7 +307,8 @@ impl Registry {
 
     /// The name of an actor that has died, if one has: the process must end then, since state comes from disk.
     pub fn dead(&self) -> Option<&'static str> {
-        self.owners().into_iter().find_map(|(name, alive)| (!alive).then_some(name))
+        let provider = ("identity provider", self.provider.is_alive());
+        self.owners().into_iter().chain([provider]).find_map(|(name, alive)| (!alive).then_some(name))
     }
 
     /// Waits until an actor dies, and names it.
@@ -312,6 +335,20 @@ fn prepare_directories(settings: &Settings, fs: &dyn Fs) -> Result<(), StartErro
         Some(parent) => durable::create_dirs(&RealFs, parent).map_err(failed(parent)),
         None => Ok(()),
     }
+}
+
+fn foundations(
+    fs: &Arc<dyn Fs>,
+    layout: &Layout,
+    db: &Db,
+    blobs: &Handle<BlobStore>,
+    clock: &Clock,
+    threads: &mut Threads,
+) -> Foundations {
+    let reader = BlobReader::new(Arc::clone(fs), layout.clone());
+    let reader = BlobReader::handle(BlobReader::start_in_arbiter(&threads.start(), |_| reader));
+    let (fs, db, blobs, clock) = (Arc::clone(fs), db.clone(), blobs.clone(), clock.clone());
+    Foundations { fs, db, blobs, reader, clock }
 }
 
 fn upload_settings(settings: &Settings, threads: &mut Threads) -> UploadSettings {

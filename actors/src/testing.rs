@@ -45,6 +45,7 @@ fn settings(directory: &tempfile::TempDir, root: &str) -> Settings {
             login_attempts_per_minute: std::num::NonZeroU32::MIN,
         },
         audit_keep: None,
+        provider: None,
         builtin_human_access: true,
     }
 }

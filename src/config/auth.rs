@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::reader::Section;
+use super::setting::Setting;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -27,20 +28,28 @@ pub struct Auth {
 /// Who knows users and tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
+    /// MCIAS, a service that is asked over HTTPS.
+    Mcias,
     /// The registry's own database.
     Local,
 }
 
+impl Setting for Provider {
+    const ACCEPTS: &'static str = r#""mcias" or "local""#;
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "mcias" => Some(Self::Mcias),
+            "local" => Some(Self::Local),
+            _ => None,
+        }
+    }
+}
+
 impl Auth {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        // "mcias" will be the default, so a file that leaves the key out must not come to mean something else later.
-        let name: Option<String> = section.optional("provider");
-        if name.as_deref() != Some("local") {
-            let what = r#"must be "local" in this version: "mcias", which is what leaving it out means, is not there yet"#;
-            section.problem("provider", what);
-        }
         Some(Self {
-            provider: Provider::Local,
+            provider: section.or("provider", Provider::Mcias),
             cache_ttl: section.bounded("cache_ttl", MINUTE / 2, Duration::ZERO..=60 * MINUTE),
             // Clients are told a minute less than a token lives.
             token_ttl: section.bounded("token_ttl", 60 * MINUTE, 2 * MINUTE..=30 * 24 * 60 * MINUTE),

@@ -8,6 +8,7 @@ mod auth;
 mod database;
 mod gc;
 mod log;
+mod mcias;
 mod reader;
 mod registry;
 mod server;
@@ -24,9 +25,10 @@ pub use self::auth::{Auth, Provider};
 pub use self::database::Database;
 pub use self::gc::Gc;
 pub use self::log::{Log, LogFormat};
+pub use self::mcias::Mcias;
 pub use self::registry::Registry;
 pub use self::server::{Server, TlsFiles};
-pub use self::setting::{PublicUrl, Size};
+pub use self::setting::{PublicUrl, ServiceUrl, Size};
 pub use self::source::Dev;
 pub use self::storage::Storage;
 
@@ -34,7 +36,8 @@ use self::reader::Reader;
 use self::source::{Origin, Sources};
 
 /// The sections, by name.
-const SECTIONS: [&str; 8] = ["server", "database", "storage", "auth", "registry", "gc", "audit", "log"];
+const SECTIONS: [&str; 9] =
+    ["server", "database", "storage", "auth", "mcias", "registry", "gc", "audit", "log"];
 
 /// The configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub struct Config {
     pub storage: Storage,
     /// `[auth]`.
     pub auth: Auth,
+    /// `[mcias]`, where that is the provider.
+    pub mcias: Option<Mcias>,
     /// `[registry]`.
     pub registry: Registry,
     /// `[gc]`.
@@ -91,6 +96,10 @@ impl Config {
             );
             return Err(ConfigError { problems: vec![Problem::new(None, message)] });
         }
+        if config.auth.provider != Provider::Local {
+            let what = r#"mcrsrv dev makes an administrator of its own, so it takes "local" only"#;
+            return Err(ConfigError::new("auth.provider", what));
+        }
         Ok(config)
     }
 
@@ -113,6 +122,8 @@ impl Config {
         let database = Database::read(&mut reader.section("database"));
         let storage = Storage::read(&mut reader.section("storage"));
         let auth = Auth::read(&mut reader.section("auth"));
+        let is_mcias = auth.as_ref().is_some_and(|auth| auth.provider == Provider::Mcias);
+        let mcias = Mcias::read(&mut reader.section("mcias"), is_mcias);
         let registry = Registry::read(&mut reader.section("registry"));
         let gc = Gc::read(&mut reader.section("gc"));
         let audit = Audit::read(&mut reader.section("audit"));
@@ -122,6 +133,7 @@ impl Config {
             database: database?,
             storage: storage?,
             auth: auth?,
+            mcias: if is_mcias { Some(mcias?) } else { None },
             registry: registry?,
             gc: gc?,
             audit: audit?,
@@ -136,6 +148,7 @@ impl Config {
             self.database != other.database,
             self.storage != other.storage,
             self.auth != other.auth,
+            self.mcias != other.mcias,
             self.registry != other.registry,
             self.gc != other.gc,
             self.audit != other.audit,

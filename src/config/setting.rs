@@ -153,21 +153,34 @@ impl Setting for IpNet {
     }
 }
 
-impl Setting for Vec<IpNet> {
-    const ACCEPTS: &'static str =
+/// What a list of this kind accepts, in words.
+pub(super) trait Listed: Setting {
+    const LIST_ACCEPTS: &'static str;
+}
+
+impl Listed for IpNet {
+    const LIST_ACCEPTS: &'static str =
         r#"a list of IP addresses and networks, such as ["127.0.0.1", "10.0.0.0/8"]"#;
+}
+
+impl Listed for String {
+    const LIST_ACCEPTS: &'static str = r#"a list of texts, such as ["one", "two"]"#;
+}
+
+impl<T: Listed> Setting for Vec<T> {
+    const ACCEPTS: &'static str = T::LIST_ACCEPTS;
 
     /// In a variable: separated by commas, or as in a file.
     fn from_text(text: &str) -> Option<Self> {
         if text.trim_start().starts_with('[') {
             return Self::from_raw(&Raw::from(DeValue::parse(text).ok()?.get_ref()));
         }
-        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(IpNet::from_text).collect()
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(T::from_text).collect()
     }
 
     fn from_raw(raw: &Raw) -> Option<Self> {
         match raw {
-            Raw::List(list) => list.iter().map(IpNet::from_raw).collect(),
+            Raw::List(list) => list.iter().map(T::from_raw).collect(),
             Raw::Variable(text) => Self::from_text(text),
             _ => None,
         }
@@ -241,6 +254,28 @@ impl Setting for PublicUrl {
             && matches!(url.path(), "" | "/")
             && !text.contains(['?', '#', '@']);
         plain.then(|| Self(format!("{}://{authority}", url.scheme_str().unwrap_or_default())))
+    }
+}
+
+/// The URL of a service that is told secrets: HTTPS, and no slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceUrl(String);
+
+impl ServiceUrl {
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for ServiceUrl {
+    const ACCEPTS: &'static str = r#"a URL with https, such as "https://mcias.example.com""#;
+
+    fn from_text(text: &str) -> Option<Self> {
+        let url: Uri = text.parse().ok()?;
+        let host = url.authority().is_some_and(|authority| !authority.host().is_empty());
+        let plain = host && url.scheme_str() == Some("https") && !text.contains(['?', '#', '@']);
+        plain.then(|| Self(text.trim_end_matches('/').to_owned()))
     }
 }
 

@@ -73,9 +73,9 @@ fn an_unknown_key_is_named_with_its_line_and_what_there_is() {
         complaint.contains("mcr.toml:7: server.worker: unknown key; [server] accepts listen_addr, "),
         "{complaint}"
     );
-    let complaint = Place::new().complaint("[mcias]\nserver_url = \"https://x\"\n");
+    let complaint = Place::new().complaint("[ldap]\nserver_url = \"https://x\"\n");
     assert!(
-        complaint.contains("mcr.toml:7: mcias: unknown section; the sections are server, "),
+        complaint.contains("mcr.toml:7: ldap: unknown section; the sections are server, "),
         "{complaint}"
     );
 }
@@ -115,7 +115,7 @@ fn what_is_missing_is_told_with_the_variable_that_would_do() {
         "server.tls_key: is required",
         "database.path: is required",
         "storage.layers_path: is required",
-        "auth.provider: must be \"local\" in this version",
+        "mcias.server_url: is required: a URL with https",
     ] {
         assert!(error.contains(expected), "{error}");
     }
@@ -199,11 +199,36 @@ fn plain_http_and_a_certificate_contradict_each_other() {
 
 #[test]
 fn another_provider_is_refused_clearly() {
-    for provider in ["mcias", "ldap"] {
-        let place = Place::new();
-        let error = place.variables(&[("MCR_AUTH_PROVIDER", provider)]).unwrap_err().to_string();
-        assert!(error.contains(r#"auth.provider: must be "local" in this version"#), "{error}");
+    let error = Place::new().variables(&[("MCR_AUTH_PROVIDER", "ldap")]).unwrap_err().to_string();
+    assert!(error.contains(r#"auth.provider: accepts "mcias" or "local", not "ldap""#), "{error}");
+}
+
+#[test]
+fn mcias_is_spoken_to_over_https_only() {
+    let place = Place::new();
+    assert_eq!(
+        place.variables(&[("MCR_MCIAS_SERVER_URL", "https://x")]).unwrap().mcias,
+        None,
+        "not the provider"
+    );
+    let load =
+        |url, more| place.variables(&[("MCR_AUTH_PROVIDER", "mcias"), ("MCR_MCIAS_SERVER_URL", url), more]);
+    let mcias =
+        load("https://id.example:8443/mcias/", ("MCR_MCIAS_TAGS", "one, two")).unwrap().mcias.unwrap();
+    assert_eq!(mcias.server_url.as_str(), "https://id.example:8443/mcias");
+    assert_eq!(mcias.tags, ["one", "two"]);
+    assert_eq!((mcias.service_name.as_str(), mcias.timeout), ("mcr", Duration::from_secs(10)));
+    for url in
+        ["http://id.example", "id.example", "https://", "https://a:b@id.example", "https://id.example?x"]
+    {
+        let error = load(url, ("MCR_MCIAS_TIMEOUT", "1h")).unwrap_err().to_string();
+        assert!(error.contains("mcias.server_url: accepts a URL with https"), "{error}");
+        assert!(error.contains("mcias.timeout: accepts a duration"), "{error}");
     }
+    let dev = Dev { data: place.path("dev"), listen: None, http: true };
+    let environment = [("MCR_AUTH_PROVIDER", "mcias"), ("MCR_MCIAS_SERVER_URL", "https://x")];
+    let error = Config::dev(&dev, environment.map(|(name, value)| (name.into(), value.into()))).unwrap_err();
+    assert!(error.to_string().contains("auth.provider: mcrsrv dev makes"), "{error}");
 }
 
 #[test]
@@ -296,6 +321,7 @@ fn the_examples_values_are_the_defaults() {
     // Those without a default that could be written down.
     assert!(in_full.server.public_url.take().is_some());
     assert!(in_full.server.metrics_addr.take().is_some());
+    assert!(in_full.mcias.as_mut().unwrap().ca_cert.take().is_some());
     in_full.server.workers = as_it_is.server.workers;
     assert_eq!(in_full, as_it_is);
 }

@@ -64,8 +64,8 @@ fn refusal(access: Access, caller: &str) -> Option<u16> {
         (Access::Open, _) | (_, "admin") => None,
         (_, "nobody" | "expired") => Some(401),
         (Access::Anybody, _) => None,
-        (Access::Admin | Access::Rules, "anonymous") => Some(401),
-        (Access::Admin | Access::Rules, _) => Some(403),
+        (Access::Admin | Access::Accounts | Access::Rules, "anonymous") => Some(401),
+        (Access::Admin | Access::Accounts | Access::Rules, _) => Some(403),
     }
 }
 

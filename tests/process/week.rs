@@ -1,70 +1,19 @@
 //! An administrator's week with `mcrctl --json`, against the real server; and what the program does by itself.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::support::Data;
 use crate::support::content::{Noise, manifest, push_blob, push_blob_by_patch, push_manifest};
-use crate::support::{Data, Server};
-
-/// `mcrctl` as one person runs it, with a home of their own.
-struct Mcrctl {
-    home: PathBuf,
-}
-
-impl Mcrctl {
-    fn new(home: &Path) -> Self {
-        std::fs::create_dir_all(home).unwrap();
-        Self { home: home.to_owned() }
-    }
-
-    fn run(&self, arguments: &[&str], input: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mcrctl"));
-        command.env_clear().env("HOME", &self.home).args(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // A command that does not read may have ended already.
-        let _ended = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
-    }
-
-    /// Runs it with `--json`, and expects it to succeed.
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(&[&["--json", "--yes"], arguments].concat(), "");
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "mcrctl {arguments:?}: {error}");
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
-    }
-
-    /// Runs it, expects this exit status, and answers what it says about the failure.
-    fn fails(&self, status: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments, "");
-        assert_eq!(output.status.code(), Some(status), "mcrctl {arguments:?}");
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    }
-
-    fn login(&self, server: &Server) {
-        let url = format!("http://{}", server.address);
-        let password = std::fs::read_to_string(server.data.join("admin-password")).unwrap();
-        let output = self.run(&["login", "--server", &url, "-u", "admin", "--password-stdin"], &password);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(!String::from_utf8_lossy(&output.stdout).contains("mcr_"), "the token was printed");
-    }
-
-    fn file(&self) -> PathBuf {
-        self.home.join(".config/mcrctl/config.toml")
-    }
-}
+use crate::support::mcrctl::Mcrctl;
 
 #[test]
 fn an_administrators_week() {
     let data = Data::new();
     let server = data.start(&[]);
     let mcrctl = Mcrctl::new(&data.path().join("home"));
-    mcrctl.login(&server);
+    mcrctl.login_as_admin(&server);
     // Monday: people and a robot.
     mcrctl.json(&["user", "create", "ci", "--system"]);
     let person = mcrctl.run(&["user", "create", "ada", "--role", "dev", "--password-stdin"], "long enough\n");
@@ -185,7 +134,7 @@ fn its_file_is_its_owners_and_its_failures_say_what_to_do() {
     let url = format!("http://{}", server.address);
     assert!(mcrctl.fails(1, &["--server", &url, "repo", "list"]).contains("mcrctl login"));
     mcrctl.fails(2, &["repo", "nothing"]);
-    mcrctl.login(&server);
+    mcrctl.login_as_admin(&server);
     assert_eq!(std::fs::metadata(mcrctl.file()).unwrap().permissions().mode() & 0o777, 0o600);
     let table = mcrctl.run(&["policy", "list"], "");
     assert!(String::from_utf8_lossy(&table.stdout).starts_with("ID  PRIORITY  EFFECT"), "{table:?}");

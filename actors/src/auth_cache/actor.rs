@@ -367,10 +367,10 @@ impl Handler<Login> for AuthCache {
                 Some(_) => {
                     Ok(LoggedIn { token: password, principal: known.principal, expires_at: known.expires_at })
                 }
-                None => provider
-                    .login(&name, &password, known.principal)
-                    .await
-                    .map_err(|error| unavailable(&error)),
+                None => {
+                    let given = provider.login(&name, &password, known.principal).await;
+                    given.map_err(|error| unavailable(&error))?.ok_or(AuthError::Invalid)
+                }
             }
         };
         Box::pin(logged_in.into_actor(self))

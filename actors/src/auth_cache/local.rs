@@ -111,13 +111,18 @@ impl Provider for LocalProvider {
         _name: &'a str,
         _password: &'a Secret,
         verified: Arc<Principal>,
-    ) -> Verdict<'a, LoggedIn> {
-        Box::pin(self.issue(verified))
+    ) -> Verdict<'a, Option<LoggedIn>> {
+        Box::pin(async { self.issue(verified).await.map(Some) })
     }
 
     fn logout<'a>(&'a self, token: &'a Secret) -> Verdict<'a, ()> {
         let revoke = RevokeToken { hash: token.token_hash(), now: self.clock.now() };
         Box::pin(async { self.db.write(revoke).await.map_err(unavailable) })
+    }
+
+    fn check(&self) -> Verdict<'_, ()> {
+        // It is the database, which is checked for itself.
+        Box::pin(async { Ok(()) })
     }
 
     fn purge(&self) -> Verdict<'_, ()> {

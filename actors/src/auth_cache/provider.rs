@@ -38,7 +38,7 @@ pub struct ProviderError {
 pub type Verdict<'a, T> = BoxFuture<'a, Result<T, ProviderError>>;
 
 /// Somebody who knows accounts.
-pub trait Provider: Send + Sync + 'static {
+pub trait Provider: std::fmt::Debug + Send + Sync + 'static {
     /// Whether a password could be a token of this provider, so that it is worth asking.
     fn may_be_token(&self, password: &Secret) -> bool;
 
@@ -48,17 +48,31 @@ pub trait Provider: Send + Sync + 'static {
     /// Says whose name and password these are; `None` when they are wrong, whichever of the two is.
     fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Arc<Principal>>>;
 
-    /// Makes a token. `verified` is who these very credentials were found to be a moment ago.
+    /// Makes a token; `None` when the credentials are wrong by now. `verified` is who these very credentials were found
+    /// to be a moment ago.
     fn login<'a>(
         &'a self,
         name: &'a str,
         password: &'a Secret,
         verified: Arc<Principal>,
-    ) -> Verdict<'a, LoggedIn>;
+    ) -> Verdict<'a, Option<LoggedIn>>;
 
     /// Revokes a token.
     fn logout<'a>(&'a self, token: &'a Secret) -> Verdict<'a, ()>;
 
     /// Forgets what is long over; called from time to time.
     fn purge(&self) -> Verdict<'_, ()>;
+
+    /// Whether it answers questions now.
+    fn check(&self) -> Verdict<'_, ()>;
+
+    /// Where accounts are managed when that is not the registry itself.
+    fn managed_elsewhere(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether it can still be asked. One that has died for good ends the process; one that does not answer has not.
+    fn is_alive(&self) -> bool {
+        true
+    }
 }

@@ -37,7 +37,8 @@ fn user_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Makes directories, database and administrator, where they are not there yet.
+/// Makes directories, database and administrator, where they are not there yet. With MCIAS, accounts are not ours to
+/// make.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config, std::env::vars_os())?;
     setup::log(&config)?;
@@ -45,22 +46,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let given = if arguments.password_stdin { Some(read_password(std::io::stdin())?) } else { None };
     let _lock = setup::lock(&config, "mcrsrv init")?;
     let name = &arguments.admin;
+    let is_local = config.mcias.is_none();
     let made = actix_rt::System::new().block_on(async {
         let registry = setup::registry(&config).await?;
         let password = given.clone().map_or_else(setup::new_password, Ok)?;
-        let ensured =
-            registry.ensure_admin(name, &password).await.context("cannot make the administrator")?;
+        let ensured = if is_local {
+            let ensured = registry.ensure_admin(name, &password).await;
+            Some(ensured.context("cannot make the administrator")?)
+        } else {
+            None
+        };
         registry.stop().await;
         anyhow::Ok((ensured, password))
     });
     let (ensured, password) = made?;
     say(&format!("the database {} is ready", config.database.path.display()));
     say(&match (ensured, given) {
-        (Ensured::AlreadyThere, _) => {
+        (None, _) => "no administrator was made: accounts are those of MCIAS, where the role admin makes one"
+            .to_owned(),
+        (Some(Ensured::AlreadyThere), _) => {
             format!("the account {name} was there before; its password is unchanged")
         }
-        (Ensured::Created, Some(_)) => format!("the administrator {name} was made with the password given"),
-        (Ensured::Created, None) => {
+        (Some(Ensured::Created), Some(_)) => {
+            format!("the administrator {name} was made with the password given")
+        }
+        (Some(Ensured::Created), None) => {
             format!("the administrator {name} was made; the password, shown this once: {}", password.expose())
         }
     });

@@ -76,7 +76,8 @@ impl From<ConfigError> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error)
+        // Some of what is wrong with the configuration shows only when it is put to use.
+        error.downcast().map_or_else(Self::Failed, Self::Config)
     }
 }
 

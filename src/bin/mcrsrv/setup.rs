@@ -8,8 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcr::config::{Config, ConfigError};
 use mcr::data_lock::DataLock;
 use mcr::logging;
+use mcr::mcias::MciasProvider;
 use mcr::tls::{self, Certificate};
-use mcr_actors::auth_cache::{AuthSettings, Secret};
+use mcr_actors::auth_cache::{AuthSettings, Provider, Secret};
 use mcr_actors::clock::Clock;
 use mcr_actors::fs::real::RealFs;
 use mcr_actors::registry::{Registry, Settings};
@@ -38,9 +39,19 @@ pub(crate) fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, C
     Ok(Some(certificate))
 }
 
+/// Who knows accounts, where it is not the registry itself. That it cannot be used is an error of the configuration;
+/// that it does not answer is none.
+fn provider(config: &Config) -> Result<Option<Arc<dyn Provider>>, ConfigError> {
+    let Some(mcias) = &config.mcias else { return Ok(None) };
+    let provider = MciasProvider::start(mcias, Clock::system())
+        .map_err(|error| ConfigError::new("mcias.ca_cert", error))?;
+    Ok(Some(Arc::new(provider)))
+}
+
 /// Starts the actors: opens and migrates the database, and finishes what a crash left.
 pub(crate) async fn registry(config: &Config) -> anyhow::Result<Registry> {
     let Config { server, database, storage, auth, registry, gc, audit, .. } = config;
+    let provider = provider(config)?;
     let settings = Settings {
         database: database.path.clone(),
         layers: storage.layers_path.clone(),
@@ -58,6 +69,7 @@ pub(crate) async fn registry(config: &Config) -> anyhow::Result<Registry> {
             login_attempts_per_minute: auth.login_attempts_per_minute,
         },
         audit_keep: audit.keep,
+        provider,
         builtin_human_access: auth.builtin_human_access,
     };
     Registry::start(settings, Arc::new(RealFs), Clock::system()).await.context("the registry cannot start")

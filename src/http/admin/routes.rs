@@ -23,6 +23,8 @@ pub enum Access {
     Anybody,
     /// The role `admin`.
     Admin,
+    /// The role `admin`, where the registry itself keeps the accounts.
+    Accounts,
     /// `policy:manage`.
     Rules,
 }
@@ -82,37 +84,37 @@ macro_rules! routes {
 /// The admin API.
 pub static ROUTES: &[Route] = routes! {
     // everybody
-    GET    Health        Open    => system::health;
-    POST   Login         Open    => session::login;
+    GET    Health        Open     => system::health;
+    POST   Login         Open     => session::login;
     // whoever has a token
-    GET    Ready         Anybody => system::ready;
-    POST   Logout        Anybody => session::logout;
-    GET    Me            Anybody => session::me;
-    GET    OpenApi       Anybody => openapi::document;
+    GET    Ready         Anybody  => system::ready;
+    POST   Logout        Anybody  => session::logout;
+    GET    Me            Anybody  => session::me;
+    GET    OpenApi       Anybody  => openapi::document;
     // administrators
-    GET    Repositories  Admin   => repositories::list;
-    GET    Repository    Admin   => repositories::show;
-    DELETE Repository    Admin   => repositories::delete;
-    DELETE RepositoryTag Admin   => repositories::delete_tag;
-    GET    Users         Admin   => users::list;
-    POST   Users         Admin   => users::create;
-    PATCH  User          Admin   => users::update;
-    DELETE User          Admin   => users::delete;
-    GET    Tokens        Admin   => users::list_tokens;
-    POST   Tokens        Admin   => users::create_token;
-    DELETE Token         Admin   => users::revoke_token;
-    GET    Uploads       Admin   => uploads::list;
-    DELETE Upload        Admin   => uploads::cancel;
-    GET    Audit         Admin   => audit::list;
-    GET    Actors        Admin   => system::actors;
-    GET    Metrics       Admin   => system::metrics;
+    GET    Repositories  Admin    => repositories::list;
+    GET    Repository    Admin    => repositories::show;
+    DELETE Repository    Admin    => repositories::delete;
+    DELETE RepositoryTag Admin    => repositories::delete_tag;
+    GET    Users         Accounts => users::list;
+    POST   Users         Accounts => users::create;
+    PATCH  User          Accounts => users::update;
+    DELETE User          Accounts => users::delete;
+    GET    Tokens        Accounts => users::list_tokens;
+    POST   Tokens        Accounts => users::create_token;
+    DELETE Token         Accounts => users::revoke_token;
+    GET    Uploads       Admin    => uploads::list;
+    DELETE Upload        Admin    => uploads::cancel;
+    GET    Audit         Admin    => audit::list;
+    GET    Actors        Admin    => system::actors;
+    GET    Metrics       Admin    => system::metrics;
     // whoever may change rules
-    GET    Rules         Rules   => policy::list;
-    POST   Rules         Rules   => policy::create;
-    GET    Rule          Rules   => policy::show;
-    PATCH  Rule          Rules   => policy::update;
-    DELETE Rule          Rules   => policy::delete;
-    POST   PolicyTest    Rules   => policy::test;
+    GET    Rules         Rules    => policy::list;
+    POST   Rules         Rules    => policy::create;
+    GET    Rule          Rules    => policy::show;
+    PATCH  Rule          Rules    => policy::update;
+    DELETE Rule          Rules    => policy::delete;
+    POST   PolicyTest    Rules    => policy::test;
 };
 
 fn allowed(shape: Shape) -> String {
@@ -172,11 +174,22 @@ async fn admit(
     request.extensions_mut().insert(Named(caller.principal.name.clone()));
     let (allowed, wanted) = match access {
         Access::Open | Access::Anybody => (true, ""),
-        Access::Admin => (caller.principal.has_role(mcr_actors::policy::builtin::ADMIN), "administration"),
+        Access::Admin | Access::Accounts => {
+            (caller.principal.has_role(mcr_actors::policy::builtin::ADMIN), "administration")
+        }
         Access::Rules => {
             let action = Action::ManagePolicy;
             (may(state, &caller.principal, action, None).await?, action.as_str())
         }
     };
-    if allowed { Ok(Some(caller)) } else { Err(inquiry.deny(&caller, wanted, None, None).await?) }
+    if !allowed {
+        return Err(inquiry.deny(&caller, wanted, None, None).await?);
+    }
+    match state.registry.provider().managed_elsewhere() {
+        Some(place) if access == Access::Accounts => Err(ApiError::admin(
+            StatusCode::CONFLICT,
+            format!("accounts and tokens are managed in {place}; the registry only asks it"),
+        )),
+        _ => Ok(Some(caller)),
+    }
 }

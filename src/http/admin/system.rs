@@ -16,7 +16,7 @@ pub async fn health(_: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(Health { status: "ok" }))
 }
 
-/// Tells whether the registry can serve: its database, its storage, its actors.
+/// Tells whether the registry can serve: its database, its storage, its identity provider, its actors.
 #[utoipa::path(get, path = "/v1/ready", tag = "system", responses(
     (status = 200, body = Ready), (status = 401, body = Problem), (status = 503, body = Ready)))]
 pub async fn ready(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
@@ -28,12 +28,14 @@ pub async fn ready(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let database = worker.db.read(ListRepositories { after: String::new(), limit: 1 }).await;
     let storage = worker.uploads.ask(CheckStorage).await;
     let dead = call.state.registry.dead();
+    let provider = call.state.registry.provider().check().await;
     let checks = vec![
         check("database", database.map(|_| "it answers".to_owned()).map_err(|error| error.to_string())),
         check(
             "storage",
             storage.map(|free| format!("{free} bytes are free")).map_err(|error| error.to_string()),
         ),
+        check("provider", provider.map(|()| "it answers".to_owned()).map_err(|error| error.to_string())),
         check("actors", dead.map_or(Ok("all run".to_owned()), |name| Err(format!("{name} has died")))),
     ];
     let ready = checks.iter().all(|check| check.ok);

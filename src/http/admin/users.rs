@@ -80,7 +80,7 @@ async fn hash(call: &AdminCall, password: Option<String>) -> Result<Option<Strin
 #[utoipa::path(get, path = "/v1/users", tag = "users",
     params(("n" = Option<u64>, Query), ("offset" = Option<u64>, Query)), responses(
     (status = 200, body = List<UserModel>), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 403, body = Problem)))]
+    (status = 403, body = Problem), (status = 409, body = Problem)))]
 pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let (limit, offset) = page(call)?;
     let (items, total) = call.state.worker.db.read(ListUsers { offset, limit }).await?;
@@ -153,7 +153,7 @@ pub async fn delete(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
 #[utoipa::path(get, path = "/v1/tokens", tag = "users",
     params(("n" = Option<u64>, Query), ("offset" = Option<u64>, Query)), responses(
     (status = 200, body = List<TokenModel>), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 403, body = Problem)))]
+    (status = 403, body = Problem), (status = 409, body = Problem)))]
 pub async fn list_tokens(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let (limit, offset) = page(call)?;
     let (items, total) = call.state.worker.db.read(ListTokens { offset, limit }).await?;
@@ -169,7 +169,8 @@ fn life(expires_in: Option<&str>) -> Result<Duration, ApiError> {
 /// Makes a robot token. It is shown this once.
 #[utoipa::path(post, path = "/v1/tokens", tag = "users", request_body = NewToken, responses(
     (status = 201, body = NewTokenAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 403, body = Problem), (status = 404, body = Problem), (status = 413, body = Problem)))]
+    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+    (status = 413, body = Problem)))]
 pub async fn create_token(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let NewToken { name, user, roles, expires_in } = json(call).await?;
     check_word("token name", &name)?;
@@ -197,7 +198,8 @@ fn token_event(name: EventName, token: &RobotToken) -> Event {
 
 /// Revokes a robot token; the next request with it is refused.
 #[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "users", params(("id" = String, Path)), responses(
-    (status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    (status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem)))]
 pub async fn revoke_token(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let Target::Token(id) = call.target.clone() else { return Err(not_found("token")) };
     let (worker, now) = (&call.state.worker, call.state.worker.clock.now());

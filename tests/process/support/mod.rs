@@ -2,6 +2,7 @@
 
 pub(crate) mod content;
 pub(crate) mod http;
+pub(crate) mod mcrctl;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -43,7 +44,7 @@ pub(crate) struct Server {
     pub(crate) authorization: String,
 }
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     std::env::var_os("MCRSRV").map_or_else(|| env!("CARGO_BIN_EXE_mcrsrv").into(), PathBuf::from)
 }
 
@@ -51,11 +52,20 @@ impl Server {
     fn start(data: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(program());
         command.args(["dev", "--http", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.envs(settings.iter().copied());
+        let mut server = Self::spawn(command, data);
+        let password = std::fs::read_to_string(data.join("admin-password")).unwrap();
+        server.authorization = format!("Basic {}", STANDARD.encode(format!("admin:{}", password.trim())));
+        server
+    }
+
+    /// Starts the program, and waits until it listens.
+    pub(crate) fn spawn(mut command: Command, data: &Path) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let log = data.with_extension("log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         command.stderr(file);
-        let mut child = command.envs(settings.iter().copied()).spawn().unwrap();
+        let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let deadline = Instant::now() + Duration::from_secs(30);
         let mut line = String::new();
@@ -67,9 +77,7 @@ impl Server {
             );
         }
         let address = line.trim().rsplit('/').next().unwrap().parse().unwrap();
-        let password = std::fs::read_to_string(data.join("admin-password")).unwrap();
-        let authorization = format!("Basic {}", STANDARD.encode(format!("admin:{}", password.trim())));
-        Self { child, _stdout: stdout, data: data.to_owned(), log, address, authorization }
+        Self { child, _stdout: stdout, data: data.to_owned(), log, address, authorization: String::new() }
     }
 
     /// A connection that logs in as the administrator.

@@ -33,7 +33,7 @@ impl World {
 
     async fn log_in(&self) -> LoggedIn {
         let root = self.verify("root", "right").await.unwrap();
-        self.provider.login("root", &Secret::new("right"), root).await.unwrap()
+        self.provider.login("root", &Secret::new("right"), root).await.unwrap().unwrap()
     }
 
     async fn validate(&self, token: &Secret) -> Validation {
