@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::db::{Db, OpenError};
 use crate::fs::Fs;
 use crate::fs::real::RealFs;
-use crate::gc::{Clean, Gc};
+use crate::gc::{Clean, Gc, GcSettings, Housekeeping, Pace};
 use crate::policy::{Policy, PolicyReader, Reload};
 use crate::upload::{Foundations, UploadSettings, Uploads, be_polite};
 
@@ -70,6 +70,12 @@ pub struct Settings {
     pub upload_expiry: Duration,
     /// How long a blob is kept without a reference.
     pub grace: Duration,
+    /// How often the collector sweeps by itself; never when there is none.
+    pub gc_interval: Option<Duration>,
+    /// How long a manifest may be untagged; for ever when there is none.
+    pub untagged_after: Option<Duration>,
+    /// How fast a sweep goes on.
+    pub gc_pace: Pace,
     /// Threads for uploads.
     pub upload_threads: usize,
     /// Identity.
@@ -155,6 +161,8 @@ pub struct Worker {
     pub identity: Handle<AuthCache>,
     /// Changes rules.
     pub rules: Handle<Policy>,
+    /// The collector.
+    pub gc: Handle<Gc>,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// The time.
@@ -175,38 +183,19 @@ impl Registry {
         let layout = Layout::new(&settings.layers);
         let blobs = BlobStore::start(Arc::clone(&fs), layout.clone(), &threads.start())
             .map_err(|source| StartError::Directory { path: settings.layers.clone(), source })?;
-        let foundations = foundations(&fs, &layout, &db, &blobs, &clock, &mut threads);
+        let ground = Ground { fs, layout, db, blobs, clock };
+        let foundations = ground.foundations(&mut threads);
         let sessions = upload_settings(&settings, &mut threads);
         let uploads = Uploads::start(foundations, sessions, &threads.start()).await.map_err(actor)?;
-        let policy = Policy::start(db.clone(), settings.builtin_human_access, &threads.start())
-            .await
-            .map_err(actor)?;
-        let provider = settings
-            .provider
-            .unwrap_or_else(|| Arc::new(LocalProvider::new(db.clone(), clock.clone(), &settings.auth)));
-        let auth = AuthCache::start(
-            settings.auth,
-            Arc::clone(&provider),
-            db.clone(),
-            clock.clone(),
-            &threads.start(),
-        )
-        .await
-        .map_err(actor)?;
-        let upload_expiry = settings.upload_expiry;
-        let gc = Gc {
-            db: db.clone(),
-            uploads: uploads.clone(),
-            auth: auth.clone(),
-            clock: clock.clone(),
-            upload_expiry,
-            audit_keep: settings.audit_keep,
-        };
-        let gc = gc.start_on(&threads.start());
+        let thread = threads.start();
+        let policy = Policy::start(ground.db.clone(), settings.builtin_human_access, &thread);
+        let policy = policy.await.map_err(actor)?;
+        let (provider, auth) = ground.identity(&settings, &mut threads).await?;
+        let gc = ground.collector(&settings, &uploads, &auth, &mut threads)?;
         gc.ask(Clean).await.map_err(actor)?;
         let threads = threads.arbiters.iter().map(Arbiter::handle).collect();
-        let grace = Grace(settings.grace);
-        let passwords = Passwords::default();
+        let (grace, passwords) = (Grace(settings.grace), Passwords::default());
+        let Ground { fs, layout, db, blobs, clock } = ground;
         Ok(Self {
             fs,
             layout,
@@ -249,6 +238,7 @@ impl Registry {
             auth: AuthReader::start(&self.auth).await.map_err(actor)?,
             identity: self.auth.clone(),
             rules: self.policy.clone(),
+            gc: self.gc.clone(),
             passwords: self.passwords.clone(),
             clock: self.clock.clone(),
             grace: self.grace,
@@ -337,18 +327,64 @@ fn prepare_directories(settings: &Settings, fs: &dyn Fs) -> Result<(), StartErro
     }
 }
 
-fn foundations(
-    fs: &Arc<dyn Fs>,
-    layout: &Layout,
-    db: &Db,
-    blobs: &Handle<BlobStore>,
-    clock: &Clock,
-    threads: &mut Threads,
-) -> Foundations {
-    let reader = BlobReader::new(Arc::clone(fs), layout.clone());
-    let reader = BlobReader::handle(BlobReader::start_in_arbiter(&threads.start(), |_| reader));
-    let (fs, db, blobs, clock) = (Arc::clone(fs), db.clone(), blobs.clone(), clock.clone());
-    Foundations { fs, db, blobs, reader, clock }
+/// What all actors above rest on.
+struct Ground {
+    fs: Arc<dyn Fs>,
+    layout: Layout,
+    db: Db,
+    blobs: Handle<BlobStore>,
+    clock: Clock,
+}
+
+impl Ground {
+    fn foundations(&self, threads: &mut Threads) -> Foundations {
+        let reader = BlobReader::new(Arc::clone(&self.fs), self.layout.clone());
+        let reader = BlobReader::handle(BlobReader::start_in_arbiter(&threads.start(), |_| reader));
+        let (fs, db) = (Arc::clone(&self.fs), self.db.clone());
+        Foundations { fs, db, blobs: self.blobs.clone(), reader, clock: self.clock.clone() }
+    }
+
+    async fn identity(
+        &self,
+        settings: &Settings,
+        threads: &mut Threads,
+    ) -> Result<(Arc<dyn Provider>, Handle<AuthCache>), StartError> {
+        let (db, clock, auth) = (self.db.clone(), self.clock.clone(), settings.auth.clone());
+        let provider = settings
+            .provider
+            .clone()
+            .unwrap_or_else(|| Arc::new(LocalProvider::new(db.clone(), clock.clone(), &auth)));
+        let thread = threads.start();
+        let cache = AuthCache::start(auth, Arc::clone(&provider), db, clock, &thread);
+        let cache = cache.await.map_err(actor)?;
+        Ok((provider, cache))
+    }
+
+    fn collector(
+        &self,
+        settings: &Settings,
+        uploads: &Handle<Uploads>,
+        auth: &Handle<AuthCache>,
+        threads: &mut Threads,
+    ) -> Result<Handle<Gc>, StartError> {
+        let housekeeping = Housekeeping {
+            // A long look must hold up nobody else.
+            db: self.db.on(&threads.start())?,
+            uploads: uploads.clone(),
+            auth: auth.clone(),
+            clock: self.clock.clone(),
+            upload_expiry: settings.upload_expiry,
+            audit_keep: settings.audit_keep,
+        };
+        let collection = GcSettings {
+            interval: settings.gc_interval,
+            untagged_after: settings.untagged_after,
+            keep: Grace(settings.grace).kept(),
+            pace: settings.gc_pace.clone(),
+        };
+        let (fs, layout) = (Arc::clone(&self.fs), self.layout.clone());
+        Ok(Gc::start_on(housekeeping, self.blobs.clone(), fs, layout, collection, &threads.start()))
+    }
 }
 
 fn upload_settings(settings: &Settings, threads: &mut Threads) -> UploadSettings {

@@ -37,6 +37,9 @@ fn settings(directory: &tempfile::TempDir, root: &str) -> Settings {
         max_uploads: 64,
         upload_expiry: Duration::from_secs(24 * 3600),
         grace: Duration::from_secs(3600),
+        gc_interval: None,
+        untagged_after: None,
+        gc_pace: crate::gc::Pace::default(),
         upload_threads: 2,
         auth: AuthSettings {
             cache_ttl: Duration::from_secs(30),

@@ -15,6 +15,7 @@ use mcr_actors::db::DbError;
 use mcr_actors::db::queries::manifests::PublishError;
 use mcr_actors::db::queries::users::UserError;
 use mcr_actors::domain::{DigestError, ManifestError, NameError, ReferenceError};
+use mcr_actors::gc::GcError;
 use mcr_actors::policy::PolicyError;
 use mcr_actors::upload::{Refusal, UploadError};
 use serde_json::{Value, json};
@@ -335,6 +336,17 @@ impl From<PathError> for ApiError {
             PathError::Reference(error) => error.into(),
             PathError::Digest(error) => error.into(),
             PathError::Upload => Self::new(StatusCode::NOT_FOUND, Code::BlobUploadUnknown, error),
+        }
+    }
+}
+
+impl From<GcError> for ApiError {
+    fn from(error: GcError) -> Self {
+        match error {
+            GcError::Running(_) | GcError::Held | GcError::Idle => Self::admin(StatusCode::CONFLICT, error),
+            GcError::Db(error) => error.into(),
+            GcError::Upload(error) => error.into(),
+            GcError::Blob(_) | GcError::Unavailable(_) => Self::unavailable(&error),
         }
     }
 }

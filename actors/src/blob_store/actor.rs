@@ -3,6 +3,7 @@
 //!
 //! Publishes that wait together are moved together, with one sync for each directory.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, Message, Respo
 use tokio::sync::{mpsc, oneshot};
 
 use super::durable::{self, KnownDirs};
-use super::{BlobError, Layout, Publish, Remove, Reserve};
+use super::{BlobError, Layout, Publish, Remove, RemoveAll, Reserve, ReserveIdle};
 use crate::ask::Handle;
 use crate::domain::Digest;
 use crate::fs::Fs;
@@ -166,6 +167,39 @@ impl Handler<Reserve> for BlobStore {
             }
         };
         Box::pin(async move { turn.await.map_err(|_| io::Error::other("the blob store stopped").into()) })
+    }
+}
+
+impl Handler<ReserveIdle> for BlobStore {
+    type Result = Result<Vec<Reservation>, BlobError>;
+
+    fn handle(&mut self, ReserveIdle { digests }: ReserveIdle, _: &mut Self::Context) -> Self::Result {
+        let mut reservations = Vec::with_capacity(digests.len());
+        for digest in digests {
+            if let Entry::Vacant(idle) = self.reserved.entry(digest) {
+                idle.insert(VecDeque::new());
+                reservations.push(self.reservation(digest));
+            }
+        }
+        Ok(reservations)
+    }
+}
+
+impl Handler<RemoveAll> for BlobStore {
+    type Result = ResponseFuture<<RemoveAll as Message>::Result>;
+
+    /// On a thread of its own: publishers of other digests need not wait until large files are gone. Those of the same
+    /// digests wait for the reservations.
+    fn handle(&mut self, RemoveAll { reservations }: RemoveAll, _: &mut Self::Context) -> Self::Result {
+        let (fs, layout) = (Arc::clone(&self.fs), self.layout.clone());
+        let removing = actix_rt::task::spawn_blocking(move || {
+            let remove = |reservation: Reservation| {
+                let path = layout.path(&reservation.digest);
+                (reservation.digest, durable::remove_measured(fs.as_ref(), &path))
+            };
+            reservations.into_iter().map(remove).collect()
+        });
+        Box::pin(async move { removing.await.map_err(|error| io::Error::other(error).into()) })
     }
 }
 

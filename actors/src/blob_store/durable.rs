@@ -91,3 +91,10 @@ pub(super) fn sync_names(fs: &dyn Fs, directory: &Path) -> io::Result<()> {
 pub(super) fn remove(fs: &dyn Fs, path: &Path) -> io::Result<()> {
     fs.remove(path)
 }
+
+/// The same, and says how many bytes there were; `None` when there was no such name.
+pub(super) fn remove_measured(fs: &dyn Fs, path: &Path) -> io::Result<Option<u64>> {
+    let bytes = fs.len(path)?;
+    remove(fs, path)?;
+    Ok(bytes)
+}

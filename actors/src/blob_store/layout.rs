@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::Digest;
+use crate::domain::{Algorithm, Digest};
 
 /// The directory of all blobs.
 #[derive(Debug, Clone)]
@@ -27,6 +27,15 @@ impl Layout {
         self.root.join(digest.algorithm().as_str()).join(&hex[..2]).join(hex)
     }
 
+    /// How many directories hold files.
+    pub const DIRECTORIES: usize = 512;
+
+    /// One of the directories that hold files; `index` is less than [`Layout::DIRECTORIES`].
+    pub fn directory(&self, index: usize) -> PathBuf {
+        let algorithm = if index < 256 { Algorithm::Sha256 } else { Algorithm::Sha512 };
+        self.root.join(algorithm.as_str()).join(format!("{:02x}", index % 256))
+    }
+
     /// The digest whose place `path` is; `None` for a stranger.
     pub fn digest(&self, path: &Path) -> Option<Digest> {
         let mut names = path.strip_prefix(&self.root).ok()?.iter().map(|name| name.to_str());
@@ -41,7 +50,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::Algorithm;
 
     #[test]
     fn strangers_are_told_from_blobs() {
@@ -64,7 +72,10 @@ mod tests {
             let algorithm = if long { Algorithm::Sha512 } else { Algorithm::Sha256 };
             let digest = Digest::of(algorithm, &content);
             let layout = Layout::new("/var/lib/mcr");
-            prop_assert_eq!(layout.digest(&layout.path(&digest)), Some(digest));
+            let path = layout.path(&digest);
+            prop_assert_eq!(layout.digest(&path), Some(digest));
+            let directories = (0..Layout::DIRECTORIES).map(|index| layout.directory(index));
+            prop_assert_eq!(directories.filter(|directory| path.parent() == Some(directory)).count(), 1);
         }
     }
 }

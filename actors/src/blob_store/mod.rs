@@ -75,6 +75,23 @@ pub struct Remove {
     pub reservation: Reservation,
 }
 
+/// Holds the fate of those digests that nobody else decides about now; never waits. The others are in use.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Vec<Reservation>, BlobError>")]
+pub struct ReserveIdle {
+    /// Whose fate.
+    pub digests: Vec<Digest>,
+}
+
+/// Removes the files of reserved digests, which no row names as present, and lets the reservations go. One that cannot be
+/// removed stops none of the others. Answers for each how many bytes its file had; `None` when there was none.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Vec<(Digest, io::Result<Option<u64>>)>, BlobError>")]
+pub struct RemoveAll {
+    /// Held by the asker.
+    pub reservations: Vec<Reservation>,
+}
+
 /// Opens a blob's file and compares its length with the row's; a removed blob goes on for who has it open.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Arc<dyn ReadFile>, BlobError>")]

@@ -21,6 +21,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "administration",
         sql: include_str!("../../../migrations/0003_administration.sql"),
     },
+    Migration {
+        version: 4,
+        name: "collection",
+        sql: include_str!("../../../migrations/0004_collection.sql"),
+    },
 ];
 
 /// Why a database cannot be used by this program.

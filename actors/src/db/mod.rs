@@ -163,6 +163,17 @@ impl Db {
         Ok(Self { pool: self.pool.clone(), reader, writer: self.writer.clone() })
     }
 
+    /// The same database with a reader on `thread`.
+    ///
+    /// # Errors
+    /// When no connection can be opened.
+    pub fn on(&self, thread: &ArbiterHandle) -> Result<Self, OpenError> {
+        let connection = self.pool.get()?;
+        let reader = Reader::start_in_arbiter(thread, |_| Reader::new(connection));
+        let reader = Handle::new("db reader", reader, LIMIT, DEADLINE);
+        Ok(Self { pool: self.pool.clone(), reader, writer: self.writer.clone() })
+    }
+
     /// Asks a question.
     pub fn read<Q: ReadQuery>(
         &self,

@@ -88,6 +88,10 @@ event_names! {
     TokenCreated = "token_created",
     /// A robot token was revoked.
     TokenRevoked = "token_revoked",
+    /// A sweep began.
+    GcStarted = "gc_started",
+    /// A sweep ended.
+    GcFinished = "gc_finished",
 }
 
 /// One thing that happened.

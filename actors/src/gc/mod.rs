@@ -1,109 +1,103 @@
-//! Housekeeping by the clock: expired uploads, stray files of uploads, tokens that are long over, old audit entries.
+//! The collector: removes what nothing refers to, while people push.
+//!
+//! A sweep goes through phases, in small steps: expired uploads, untagged manifests, links that nothing needs, blobs that no
+//! repository shows, files without a row. [`plan`] says what comes next, [`sweep`] takes one step, the actor between them keeps
+//! the report. Safety rests on two things and on no window of time: a write that takes something asks in its own transaction
+//! whether anything refers to it, and a file goes only while the collector holds its digest's reservation, from before that
+//! write until the file is gone.
 //!
 //! It owns no files: it asks those who do.
 
-use std::time::Duration;
+mod actor;
+mod housekeeping;
+mod pace;
+pub mod plan;
+pub mod report;
+mod sweep;
 
-use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use actix::Message;
 
-use crate::ask::{AskError, Handle};
-use crate::auth_cache::{AuthCache, Purge};
-use crate::clock::Clock;
-use crate::db::Db;
-use crate::db::queries::audit::PurgeAudit;
-use crate::domain::Timestamp;
-use crate::upload::{Sweep, Swept, UploadError, Uploads};
+pub use actor::{Gc, GcSettings};
+pub use housekeeping::Housekeeping;
+pub use pace::{Gate, Pace};
+pub use report::{Outcome, Phase, Report, Trigger};
 
-/// How often it looks.
-const INTERVAL: Duration = Duration::from_secs(60);
-/// Audit entries forgotten in one write.
-const PURGE: usize = 1000;
+use crate::ask::AskError;
+use crate::blob_store::BlobError;
+use crate::db::DbError;
+use crate::domain::Origin;
+use crate::upload::{Swept, UploadError};
 
-/// What it looks after.
-#[derive(Debug, Clone)]
-pub struct Gc {
-    /// Who owns uploads and their files.
-    pub uploads: Handle<Uploads>,
-    /// Who knows tokens.
-    pub auth: Handle<AuthCache>,
-    /// The time.
-    pub clock: Clock,
-    /// How long an upload may rest.
-    pub upload_expiry: Duration,
-    /// The database.
-    pub db: Db,
-    /// How long audit entries are kept; for ever when there is none.
-    pub audit_keep: Option<Duration>,
+/// Why the collector did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum GcError {
+    /// A sweep runs; it has this number.
+    #[error("sweep {0} runs")]
+    Running(i64),
+    /// Nothing may be removed now, since a snapshot is taken.
+    #[error("a snapshot is being taken; try again when it is done")]
+    Held,
+    /// There is no sweep to stop.
+    #[error("no sweep runs")]
+    Idle,
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The blob store failed.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// Uploads could not be looked at.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// Another actor does not answer.
+    #[error("{0} does not answer")]
+    Unavailable(&'static str),
 }
 
-impl Gc {
-    /// Starts on `thread`, with a timer.
-    pub fn start_on(self, thread: &ArbiterHandle) -> Handle<Self> {
-        let addr = Self::start_in_arbiter(thread, |_| self);
-        Handle::new("gc", addr, 16, Duration::from_secs(600))
-    }
-
-    fn clean(&self) -> ResponseFuture<Result<Swept, AskError<UploadError>>> {
-        let idle_since = self.clock.now().before(self.upload_expiry);
-        let (swept, purged) = (self.uploads.ask(Sweep { idle_since }), self.auth.ask(Purge));
-        let forgotten = forget_old_entries(self.db.clone(), self.clock.now(), self.audit_keep);
-        Box::pin(async move {
-            forgotten.await;
-            if let Err(error) = purged.await {
-                log::warn!("lapsed tokens stay for now: {error}");
-            }
-            let swept = swept.await?;
-            if swept != Swept::default() {
-                log::info!(
-                    "removed {} expired uploads and {} stray upload files",
-                    swept.expired,
-                    swept.strays
-                );
-            }
-            Ok(swept)
-        })
-    }
-}
-
-/// Forgets audit entries in small writes, so that none holds the others up.
-async fn forget_old_entries(db: Db, now: Timestamp, keep: Option<Duration>) {
-    let Some(keep) = keep else { return };
-    loop {
-        match db.write(PurgeAudit { before: now.before(keep), limit: PURGE }).await {
-            Ok(PURGE) => {}
-            Ok(_) => return,
-            Err(error) => return log::warn!("old audit entries stay for now: {error}"),
+/// A failed ask of another actor, as this one's failure.
+fn asked<E>(error: AskError<E>) -> GcError
+where
+    GcError: From<E>,
+{
+    match error {
+        AskError::Refused(refusal) => refusal.into(),
+        AskError::Overloaded(name) | AskError::Deadline(name) | AskError::Down(name) => {
+            GcError::Unavailable(name)
         }
     }
 }
 
-impl Actor for Gc {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.run_interval(INTERVAL, |gc, context| {
-            let cleaned = gc.clean();
-            context.spawn(
-                async move {
-                    if let Err(error) = cleaned.await {
-                        log::warn!("cleaning up was put off: {error}");
-                    }
-                }
-                .into_actor(gc),
-            );
-        });
-    }
-}
-
-/// Looks now, and answers what was removed.
+/// Cleans up now: expired uploads, stray upload files, lapsed tokens, old audit entries.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Swept, AskError<UploadError>>")]
 pub struct Clean;
 
-impl Handler<Clean> for Gc {
-    type Result = ResponseFuture<Result<Swept, AskError<UploadError>>>;
+/// Starts a sweep, and answers its number once that is durable. [`GcError::Running`] while one runs, [`GcError::Held`]
+/// while a snapshot holds sweeps off.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<i64, GcError>")]
+pub struct StartSweep {
+    /// Why.
+    pub trigger: Trigger,
+    /// Only find what would go.
+    pub dry_run: bool,
+    /// Who asked.
+    pub origin: Origin,
+}
 
-    fn handle(&mut self, _: Clean, _: &mut Self::Context) -> Self::Result {
-        self.clean()
-    }
+/// Ends the sweep that runs after its present step, and answers its number. [`GcError::Idle`] when none runs.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<i64, GcError>")]
+pub struct StopSweep;
+
+/// Asks what runs. What ran before is in the database.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<GcStatus, GcError>")]
+pub struct GetGcStatus;
+
+/// What the collector does.
+#[derive(Debug, Clone, Default)]
+pub struct GcStatus {
+    /// The sweep that runs.
+    pub running: Option<Report>,
 }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod client;
+mod gc;
 mod output;
 mod policy;
 mod repositories;
@@ -42,6 +43,7 @@ const EXAMPLES: &str = "Examples:
   mcrctl user create ci --system
   mcrctl token create deploy --user ci --role builder --expires-in 720h
   mcrctl policy create --effect allow --priority 10 --role builder --action registry:push --repository 'ci/**'
+  mcrctl gc run --dry-run --wait
   mcrctl audit list --event access_denied
   mcrctl repo list --json";
 
@@ -71,6 +73,9 @@ enum Command {
     /// Uploads in progress
     #[command(subcommand)]
     Upload(uploads::Upload),
+    /// The collector of what nothing refers to
+    #[command(subcommand)]
+    Gc(gc::Gc),
     /// What happened
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -124,6 +129,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::User(verb) => verb.run(&client, &output),
         Command::Token(verb) => verb.run(&client, &output),
         Command::Upload(verb) => verb.run(&client, &output),
+        Command::Gc(verb) => verb.run(&client, &output),
         Command::Audit(verb) => verb.run(&client, &output),
     }
 }

@@ -13,6 +13,7 @@ use mcr::tls::{self, Certificate};
 use mcr_actors::auth_cache::{AuthSettings, Provider, Secret};
 use mcr_actors::clock::Clock;
 use mcr_actors::fs::real::RealFs;
+use mcr_actors::gc::Pace;
 use mcr_actors::registry::{Registry, Settings};
 
 /// Bytes of a password that is made up.
@@ -61,6 +62,9 @@ pub(crate) async fn registry(config: &Config) -> anyhow::Result<Registry> {
         max_uploads: registry.max_uploads,
         upload_expiry: registry.upload_expiry,
         grace: gc.grace,
+        gc_interval: gc.interval,
+        untagged_after: gc.untagged_after,
+        gc_pace: Pace::default(),
         upload_threads: server.workers,
         auth: AuthSettings {
             cache_ttl: auth.cache_ttl,

@@ -3,6 +3,7 @@
 //! Its routes are a table like those of `/v2`: none can be written without saying what it asks of its caller.
 
 pub mod audit;
+pub mod gc;
 pub mod model;
 pub mod openapi;
 pub mod path;

@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::routes::AdminCall;
-use super::{audit, policy, repositories, session, system, uploads, users};
+use super::{audit, gc, policy, repositories, session, system, uploads, users};
 use crate::http::error::ApiError;
 
 #[derive(OpenApi)]
@@ -18,6 +18,7 @@ use crate::http::error::ApiError;
         users::list, users::create, users::update, users::delete,
         users::list_tokens, users::create_token, users::revoke_token,
         uploads::list, uploads::cancel, audit::list,
+        gc::start, gc::stop, gc::status, gc::list, gc::items,
     ),
     modifiers(&Bearer),
     security(("bearer" = []))

@@ -85,6 +85,14 @@ targets! {
     Uploads = "/v1/uploads",
     /// One upload.
     Upload(Uuid) = "/v1/uploads/{id}",
+    /// The collector.
+    Gc = "/v1/gc",
+    /// What the collector does and did last.
+    GcStatus = "/v1/gc/status",
+    /// Past sweeps.
+    Sweeps = "/v1/gc/sweeps",
+    /// What a dry run found.
+    SweepItems(i64) = "/v1/gc/sweeps/{id}/items",
     /// The audit log.
     Audit = "/v1/audit",
     /// What each actor says of itself.
@@ -133,9 +141,7 @@ pub fn parse(raw: &str) -> Result<Target, PathError> {
         }
         ["repositories", name @ ..] => Ok(Target::Repository(name.join("/").parse()?)),
         ["policy", "rules"] => Ok(Target::Rules),
-        ["policy", "rules", id] => {
-            Ok(Target::Rule(id.parse().map_err(|_| PathError::Id(id.escape_default().to_string()))?))
-        }
+        ["policy", "rules", id] => Ok(Target::Rule(number(id)?)),
         ["policy", "test"] => Ok(Target::PolicyTest),
         ["users"] => Ok(Target::Users),
         ["users", name] if !name.is_empty() => Ok(Target::User((*name).to_owned())),
@@ -145,11 +151,19 @@ pub fn parse(raw: &str) -> Result<Target, PathError> {
         ["uploads", id] => Ok(Target::Upload(
             Uuid::try_parse(id).map_err(|_| PathError::Id(id.escape_default().to_string()))?,
         )),
+        ["gc"] => Ok(Target::Gc),
+        ["gc", "status"] => Ok(Target::GcStatus),
+        ["gc", "sweeps"] => Ok(Target::Sweeps),
+        ["gc", "sweeps", id, "items"] => Ok(Target::SweepItems(number(id)?)),
         ["audit"] => Ok(Target::Audit),
         ["actors"] => Ok(Target::Actors),
         ["openapi.json"] => Ok(Target::OpenApi),
         _ => Err(PathError::Nothing),
     }
+}
+
+fn number(id: &str) -> Result<i64, PathError> {
+    id.parse().map_err(|_| PathError::Id(id.escape_default().to_string()))
 }
 
 /// One segment; an encoded slash does not make two of it.
@@ -167,7 +181,7 @@ mod tests {
     /// The template with parameters filled in.
     pub(crate) fn example(shape: Shape) -> String {
         let id = match shape {
-            Shape::Rule => "1",
+            Shape::Rule | Shape::SweepItems => "1",
             _ => "8d6f3bd5-7d8c-4f4b-9df3-7e1e3c2fd6ae",
         };
         shape.template().replace("{name}", "ab").replace("{tag}", "v1").replace("{id}", id)

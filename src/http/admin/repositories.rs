@@ -68,7 +68,9 @@ pub async fn delete(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let Target::Repository(name) = call.target.clone() else { return Err(not_found("repository")) };
     let event = Event::new(EventName::RepositoryDeleted).at(&name);
     let describe = move |deleted: &bool| deleted.then_some(event).into_iter().collect();
-    let (query, worker) = (DeleteRepository { name: name.clone() }, &call.state.worker);
+    let worker = &call.state.worker;
+    let kept_until = worker.clock.now().after(worker.grace.kept());
+    let query = DeleteRepository { name: name.clone(), kept_until };
     let audited = Audited { query, origin: call.origin(), now: worker.clock.now(), describe };
     match worker.db.write(audited).await? {
         true => Ok(HttpResponse::NoContent().finish()),
@@ -86,9 +88,9 @@ pub async fn delete_tag(call: &mut AdminCall) -> Result<HttpResponse, ApiError> 
     };
     let event = Event::new(EventName::TagDeleted).at(&repository).tagged(&tag);
     let describe = move |deleted: &bool| deleted.then_some(event).into_iter().collect();
-    let query = DeleteTag { repository: repository.clone(), tag: tag.clone() };
-    let worker = &call.state.worker;
-    let audited = Audited { query, origin: call.origin(), now: worker.clock.now(), describe };
+    let (worker, now) = (&call.state.worker, call.state.worker.clock.now());
+    let query = DeleteTag { repository: repository.clone(), tag: tag.clone(), now };
+    let audited = Audited { query, origin: call.origin(), now, describe };
     match worker.db.write(audited).await? {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(not_found(format!("tag {tag} in {repository}"))),

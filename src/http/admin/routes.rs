@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use mcr_actors::domain::{Action, Origin};
 
 use super::path::{self, PathError, Shape, Target};
-use super::{audit, openapi, policy, repositories, session, system, uploads, users};
+use super::{audit, gc, openapi, policy, repositories, session, system, uploads, users};
 use crate::http::auth::{Caller, Inquiry, may, origin_of};
 use crate::http::error::ApiError;
 use crate::http::query::Query;
@@ -105,6 +105,11 @@ pub static ROUTES: &[Route] = routes! {
     DELETE Token         Accounts => users::revoke_token;
     GET    Uploads       Admin    => uploads::list;
     DELETE Upload        Admin    => uploads::cancel;
+    POST   Gc            Admin    => gc::start;
+    DELETE Gc            Admin    => gc::stop;
+    GET    GcStatus      Admin    => gc::status;
+    GET    Sweeps        Admin    => gc::list;
+    GET    SweepItems    Admin    => gc::items;
     GET    Audit         Admin    => audit::list;
     GET    Actors        Admin    => system::actors;
     GET    Metrics       Admin    => system::metrics;

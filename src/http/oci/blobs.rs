@@ -52,7 +52,8 @@ pub async fn head(call: &mut Call) -> Result<HttpResponse, ApiError> {
     answer(call, &digest, blob.size, None)
 }
 
-/// Extends the blob's protection when less than `grace` of it is left, so that most requests write nothing.
+/// Extends the blob's protection when nothing refers to it and less than `grace` is left, so that most requests write
+/// nothing. One that is referred to gets its `grace` in the transaction that drops the last reference.
 async fn keep(
     call: &Call,
     repository: &RepositoryName,
@@ -62,7 +63,8 @@ async fn keep(
     let worker = &call.state.worker;
     let now = worker.clock.now();
     let Some(caller) = &call.caller else { return Ok(()) };
-    if blob.kept_until >= now.after(worker.grace.promised())
+    if blob.referenced
+        || blob.kept_until >= now.after(worker.grace.promised())
         || !auth::may(&call.state, &caller.principal, Action::Push, Some(repository)).await?
     {
         return Ok(());
@@ -123,8 +125,9 @@ fn answer(
 /// another repository shows it.
 pub async fn delete(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Blob(repository, digest) = call.target.clone() else { return Err(wrong_target()) };
-    let (query, origin, now) =
-        (UnlinkBlob { repository: repository.clone(), digest }, call.origin(), call.state.worker.clock.now());
+    let (origin, now) = (call.origin(), call.state.worker.clock.now());
+    let kept_until = now.after(call.state.worker.grace.kept());
+    let query = UnlinkBlob { repository: repository.clone(), digest, kept_until };
     let event = Event::new(EventName::BlobDeleted).at(&repository).of(&digest);
     let describe = move |deleted: &bool| deleted.then_some(event).into_iter().collect();
     match call.state.worker.db.write(Audited { query, origin, now, describe }).await? {

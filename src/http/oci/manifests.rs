@@ -204,7 +204,7 @@ pub async fn delete(call: &mut Call) -> Result<HttpResponse, ApiError> {
                 .header(header::ALLOW, methods));
         }
         Reference::Tag(tag) => {
-            let query = DeleteTag { repository: repository.clone(), tag: tag.clone() };
+            let query = DeleteTag { repository: repository.clone(), tag: tag.clone(), now };
             let event = Event::new(EventName::TagDeleted).at(&repository).tagged(tag);
             let describe = move |deleted: &bool| deleted.then_some(event).into_iter().collect();
             worker.db.write(Audited { query, origin, now, describe }).await?

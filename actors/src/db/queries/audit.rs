@@ -57,7 +57,7 @@ impl WriteQuery for Record {
     }
 }
 
-fn insert(tx: &Connection, origin: &Origin, now: Timestamp, event: &Event) -> Result<(), DbError> {
+pub(super) fn insert(tx: &Connection, origin: &Origin, now: Timestamp, event: &Event) -> Result<(), DbError> {
     tx.prepare_cached(
         "INSERT INTO audit_log (time, event, actor_id, actor_name, repository, digest, tag, address, request_id, details)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

@@ -14,6 +14,8 @@ pub struct VisibleBlob {
     pub size: u64,
     /// Until when it is kept there although nothing refers to it.
     pub kept_until: Timestamp,
+    /// Whether a manifest there refers to it. When the last one goes, it is kept for `grace` from then.
+    pub referenced: bool,
 }
 
 /// The blob, if it is visible in the repository.
@@ -31,7 +33,7 @@ impl ReadQuery for FindBlob {
     fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
         let found = db
             .prepare_cached(
-                "SELECT blobs.size, repository_blobs.kept_until
+                "SELECT blobs.size, repository_blobs.kept_until, repository_blobs.reference_count > 0
                    FROM repositories
                    CROSS JOIN blobs ON blobs.digest = ?2 AND blobs.state = 0
                    CROSS JOIN repository_blobs ON repository_blobs.repository_id = repositories.id
@@ -39,7 +41,11 @@ impl ReadQuery for FindBlob {
                   WHERE repositories.name = ?1",
             )?
             .query_row((self.repository.as_str(), self.digest.to_string()), |row| {
-                Ok(VisibleBlob { size: row.get(0)?, kept_until: Timestamp::from_millis(row.get(1)?) })
+                Ok(VisibleBlob {
+                    size: row.get(0)?,
+                    kept_until: Timestamp::from_millis(row.get(1)?),
+                    referenced: row.get(2)?,
+                })
             })
             .optional()?;
         Ok(found)
@@ -236,6 +242,8 @@ pub struct UnlinkBlob {
     pub repository: RepositoryName,
     /// Which.
     pub digest: Digest,
+    /// Until when its bytes are kept, should no other repository show it.
+    pub kept_until: Timestamp,
 }
 
 impl WriteQuery for UnlinkBlob {
@@ -245,6 +253,12 @@ impl WriteQuery for UnlinkBlob {
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let Some(repository) = repositories::find(tx, &self.repository)? else { return Ok(false) };
         let digest = self.digest.to_string();
+        tx.prepare_cached(
+            "UPDATE repository_blobs SET kept_until = max(kept_until, ?3)
+              WHERE repository_id = ?1
+                AND blob_id = (SELECT id FROM blobs WHERE digest = ?2 AND state = 0)",
+        )?
+        .execute((repository.0, &digest, self.kept_until.as_millis()))?;
         let unlinked = tx
             .prepare_cached(
                 "DELETE FROM repository_blobs
@@ -286,7 +300,7 @@ mod tests {
     fn a_blob_is_visible_only_where_it_was_pushed_or_mounted() {
         let db = database();
         push(&db, "a", NOW);
-        assert_eq!(find(&db, "a"), Some(VisibleBlob { size: 5, kept_until: NOW }));
+        assert_eq!(find(&db, "a"), Some(VisibleBlob { size: 5, kept_until: NOW, referenced: false }));
         assert_eq!(find(&db, "b"), None);
         let mount = |from: &str, to: &str| {
             let (from, repository) = (name(from), name(to));
@@ -302,7 +316,8 @@ mod tests {
         let db = database();
         push(&db, "a", NOW);
         push(&db, "b", NOW);
-        let unlink = || UnlinkBlob { repository: name("a"), digest: digest() }.run(&db).unwrap();
+        let unlink =
+            || UnlinkBlob { repository: name("a"), digest: digest(), kept_until: NOW }.run(&db).unwrap();
         assert_eq!((unlink(), unlink()), (true, false));
         assert_eq!((find(&db, "a"), find(&db, "b").is_some()), (None, true));
     }

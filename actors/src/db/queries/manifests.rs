@@ -289,17 +289,28 @@ impl WriteQuery for DeleteManifest {
             .query_row((repository.0, self.digest.to_string()), |row| row.get(0))
             .optional()?;
         let Some(id) = id else { return Ok(false) };
-        tx.prepare_cached(
-            "UPDATE repository_blobs SET kept_until = max(kept_until, ?3)
-              WHERE repository_id = ?1
-                AND blob_id IN (SELECT blobs.id FROM manifest_blobs
-                                  CROSS JOIN blobs ON blobs.digest = manifest_blobs.digest
-                                 WHERE manifest_blobs.manifest_id = ?2)",
-        )?
-        .execute((repository.0, id, self.kept_until.as_millis()))?;
-        tx.prepare_cached("DELETE FROM manifests WHERE id = ?1")?.execute([id])?;
+        delete(tx, repository, id, self.kept_until)?;
         Ok(true)
     }
+}
+
+/// Deletes the manifest with what hangs on it; what it referred to is kept until then.
+pub(super) fn delete(
+    tx: &Connection,
+    repository: RepositoryId,
+    id: i64,
+    kept_until: Timestamp,
+) -> Result<(), DbError> {
+    tx.prepare_cached(
+        "UPDATE repository_blobs SET kept_until = max(kept_until, ?3)
+          WHERE repository_id = ?1
+            AND blob_id IN (SELECT blobs.id FROM manifest_blobs
+                              CROSS JOIN blobs ON blobs.digest = manifest_blobs.digest
+                             WHERE manifest_blobs.manifest_id = ?2)",
+    )?
+    .execute((repository.0, id, kept_until.as_millis()))?;
+    tx.prepare_cached("DELETE FROM manifests WHERE id = ?1")?.execute([id])?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 pub mod audit;
 pub mod blobs;
+pub mod collection;
+pub mod dry_run;
 pub mod identity;
 pub mod manifests;
 pub mod policy_rules;
 pub mod referrers;
 pub mod repositories;
+pub mod sweeps;
 pub mod tags;
 pub mod uploads;
 pub mod users;

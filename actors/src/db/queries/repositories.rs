@@ -182,6 +182,8 @@ impl ReadQuery for DescribeRepository {
 pub struct DeleteRepository {
     /// Which.
     pub name: RepositoryName,
+    /// Until when the bytes of blobs are kept that no other repository shows.
+    pub kept_until: Timestamp,
 }
 
 impl WriteQuery for DeleteRepository {
@@ -190,6 +192,10 @@ impl WriteQuery for DeleteRepository {
 
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let Some(id) = find(tx, &self.name)? else { return Ok(false) };
+        tx.prepare_cached(
+            "UPDATE repository_blobs SET kept_until = max(kept_until, ?2) WHERE repository_id = ?1",
+        )?
+        .execute((id.0, self.kept_until.as_millis()))?;
         // What it holds goes first, each by its own delete, so that counts of other repositories follow.
         for sql in [
             "DELETE FROM tags WHERE repository_id = ?1",

@@ -1,10 +1,10 @@
 //! Tags: their listing and their removal. They are set where manifests are published.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::repositories;
 use crate::db::{DbError, ReadQuery, WriteQuery};
-use crate::domain::{Page, RepositoryName, Tag};
+use crate::domain::{Page, RepositoryName, Tag, Timestamp};
 
 /// Tags after `after`, in byte order; `None` when there is no such repository.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub struct DeleteTag {
     pub repository: RepositoryName,
     /// Which.
     pub tag: Tag,
+    /// The time: a manifest that loses its last tag is untagged since then.
+    pub now: Timestamp,
 }
 
 impl WriteQuery for DeleteTag {
@@ -47,9 +49,16 @@ impl WriteQuery for DeleteTag {
 
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let Some(repository) = repositories::find(tx, &self.repository)? else { return Ok(false) };
-        let deleted = tx
-            .prepare_cached("DELETE FROM tags WHERE repository_id = ?1 AND name = ?2")?
-            .execute((repository.0, self.tag.as_str()))?;
-        Ok(deleted == 1)
+        let manifest: Option<i64> = tx
+            .prepare_cached("DELETE FROM tags WHERE repository_id = ?1 AND name = ?2 RETURNING manifest_id")?
+            .query_row((repository.0, self.tag.as_str()), |row| row.get(0))
+            .optional()?;
+        let Some(manifest) = manifest else { return Ok(false) };
+        tx.prepare_cached(
+            "UPDATE manifest_ties SET untagged_since = ?2
+              WHERE manifest_id = ?1 AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest_id = ?1)",
+        )?
+        .execute((manifest, self.now.as_millis()))?;
+        Ok(true)
     }
 }

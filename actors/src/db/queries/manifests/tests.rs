@@ -75,7 +75,9 @@ fn deleting_a_tag_leaves_the_manifest_and_its_other_tags() {
     let db = database();
     let manifest = image(&push_blob(&db, "a", "c"), &[], None);
     publish(&db, &manifest, &["v1", "v2"]).unwrap();
-    let delete = |tag: &str| DeleteTag { repository: name("a"), tag: tag.parse().unwrap() }.run(&db).unwrap();
+    let delete = |tag: &str| {
+        DeleteTag { repository: name("a"), tag: tag.parse().unwrap(), now: NOW }.run(&db).unwrap()
+    };
     assert_eq!((delete("v1"), delete("v1")), (true, false));
     assert!(find(&db, "v1").is_none() && find(&db, "v2").is_some());
 }
@@ -98,7 +100,7 @@ fn a_reference_dropped_by_name_is_restored_by_the_next_push_of_the_blob() {
     publish(&db, &image(&config, &[], None), &[]).unwrap();
     let dropped =
         || -> i64 { db.query_row("SELECT sum(dropped) FROM manifest_blobs", [], |row| row.get(0)).unwrap() };
-    assert!(UnlinkBlob { repository: name("a"), digest: config }.run(&db).unwrap());
+    assert!(UnlinkBlob { repository: name("a"), digest: config, kept_until: NOW }.run(&db).unwrap());
     assert_eq!(dropped(), 1);
     push_blob(&db, "a", "c");
     assert_eq!(dropped(), 0);

@@ -56,7 +56,7 @@ fn run(db: &Connection, op: Op) {
             MountBlob { from, repository, digest, now: NOW, kept_until: NOW }.run(db).unwrap();
         }
         Op::Unlink(at, number) => {
-            UnlinkBlob { repository: name(at), digest: blob(number) }.run(db).unwrap();
+            UnlinkBlob { repository: name(at), digest: blob(number), kept_until: NOW }.run(db).unwrap();
         }
         Op::Publish(at, number, tag) => {
             let tags = vec![tag.parse().unwrap()];
@@ -68,10 +68,10 @@ fn run(db: &Connection, op: Op) {
             DeleteManifest { repository: name(at), digest, kept_until: NOW }.run(db).unwrap();
         }
         Op::DeleteTag(at, tag) => {
-            DeleteTag { repository: name(at), tag: tag.parse().unwrap() }.run(db).unwrap();
+            DeleteTag { repository: name(at), tag: tag.parse().unwrap(), now: NOW }.run(db).unwrap();
         }
         Op::Delete(at) => {
-            DeleteRepository { name: name(at) }.run(db).unwrap();
+            DeleteRepository { name: name(at), kept_until: NOW }.run(db).unwrap();
         }
     }
 }
@@ -130,6 +130,8 @@ fn a_repository_is_described_with_its_tags_and_gone_after_its_delete() {
     assert_eq!((summary.tags, summary.manifests, tags.len()), (2, 2, 2));
     assert_eq!(tags[0].digest, manifest(1).digest.to_string());
     assert_eq!(describe("v1").unwrap().1.len(), 1);
-    assert!(DeleteRepository { name: name("a") }.run(&db).unwrap());
-    assert!(describe("").is_none() && !DeleteRepository { name: name("a") }.run(&db).unwrap());
+    assert!(DeleteRepository { name: name("a"), kept_until: NOW }.run(&db).unwrap());
+    assert!(
+        describe("").is_none() && !DeleteRepository { name: name("a"), kept_until: NOW }.run(&db).unwrap()
+    );
 }

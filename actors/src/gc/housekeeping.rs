@@ -1,0 +1,70 @@
+//! Housekeeping by the clock: expired uploads, stray files of uploads, tokens that are long over, old audit entries.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::ask::{AskError, Handle};
+use crate::auth_cache::{AuthCache, Purge};
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::db::queries::audit::PurgeAudit;
+use crate::domain::Timestamp;
+use crate::upload::{Sweep, Swept, UploadError, Uploads};
+
+/// How often it looks.
+pub(super) const INTERVAL: Duration = Duration::from_secs(60);
+/// Audit entries forgotten in one write.
+const PURGE: usize = 1000;
+
+/// What it looks after.
+#[derive(Debug, Clone)]
+pub struct Housekeeping {
+    /// Who owns uploads and their files.
+    pub uploads: Handle<Uploads>,
+    /// Who knows tokens.
+    pub auth: Handle<AuthCache>,
+    /// The time.
+    pub clock: Clock,
+    /// How long an upload may rest.
+    pub upload_expiry: Duration,
+    /// The database.
+    pub db: Db,
+    /// How long audit entries are kept; for ever when there is none.
+    pub audit_keep: Option<Duration>,
+}
+
+impl Housekeeping {
+    pub(super) fn clean(&self) -> BoxFuture<'static, Result<Swept, AskError<UploadError>>> {
+        let idle_since = self.clock.now().before(self.upload_expiry);
+        let (swept, purged) = (self.uploads.ask(Sweep { idle_since }), self.auth.ask(Purge));
+        let forgotten = forget_old_entries(self.db.clone(), self.clock.now(), self.audit_keep);
+        Box::pin(async move {
+            forgotten.await;
+            if let Err(error) = purged.await {
+                log::warn!("lapsed tokens stay for now: {error}");
+            }
+            let swept = swept.await?;
+            if swept != Swept::default() {
+                log::info!(
+                    "removed {} expired uploads and {} stray upload files",
+                    swept.expired,
+                    swept.strays
+                );
+            }
+            Ok(swept)
+        })
+    }
+}
+
+/// Forgets audit entries in small writes, so that none holds the others up.
+async fn forget_old_entries(db: Db, now: Timestamp, keep: Option<Duration>) {
+    let Some(keep) = keep else { return };
+    loop {
+        match db.write(PurgeAudit { before: now.before(keep), limit: PURGE }).await {
+            Ok(PURGE) => {}
+            Ok(_) => return,
+            Err(error) => return log::warn!("old audit entries stay for now: {error}"),
+        }
+    }
+}
