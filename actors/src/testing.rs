@@ -59,9 +59,18 @@ impl Harness {
     /// # Panics
     /// When it cannot start.
     pub async fn start(fs: Arc<dyn Fs>) -> Self {
+        Self::start_with(fs, |_| {}).await
+    }
+
+    /// The same with other settings.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn start_with(fs: Arc<dyn Fs>, change: impl FnOnce(&mut Settings)) -> Self {
         #[expect(clippy::unwrap_used, reason = "a test's set-up")]
         let directory = Arc::new(tempfile::tempdir().unwrap());
-        let settings = settings(&directory, "/store");
+        let mut settings = settings(&directory, "/store");
+        change(&mut settings);
         Self::start_on(directory, settings, fs, Clock::test(Timestamp::from_millis(1_000_000_000))).await
     }
 
@@ -91,7 +100,11 @@ impl Harness {
         Layout::new(&self.settings.layers)
     }
 
-    fn rows<T: rusqlite::types::FromSql>(&self, sql: &str) -> Vec<(String, T)> {
+    /// Text and value of each row that a query answers.
+    ///
+    /// # Panics
+    /// When the query is none.
+    pub fn rows<T: rusqlite::types::FromSql>(&self, sql: &str) -> Vec<(String, T)> {
         #[expect(clippy::unwrap_used, reason = "a test's check")]
         {
             let database = Connection::open(&self.settings.database).unwrap();

@@ -1,4 +1,5 @@
-//! Publishing, cut after each call to the file system: what was acknowledged is there, and no row lacks its file.
+//! Publishing and sweeping, cut after each call to the file system: what was acknowledged is there, no row lacks its file, and
+//! the next sweep leaves nothing behind.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -6,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcr_actors::blob_store::Open;
-use mcr_actors::db::queries::blobs::FindBlob;
+use mcr_actors::db::queries::blobs::{FindBlob, UnlinkBlob};
 use mcr_actors::domain::{Algorithm, Digest, Origin, Principal, RepositoryName};
 use mcr_actors::fs::fake::FakeFs;
+use mcr_actors::gc::{GetGcStatus, StartSweep, Trigger};
 use mcr_actors::testing::Harness;
 use mcr_actors::upload::{Begin, BeginOnce, BeginRequest, Find, GetStatus, Owner, UploadError};
 use uuid::Uuid;
@@ -148,5 +150,81 @@ async fn a_call_that_fails_is_over_when_its_cause_is_over() {
                 break;
             }
         }
+    }
+}
+
+/// Sweeps to the end, whatever becomes of it.
+async fn sweep(harness: &Harness) {
+    let start = StartSweep { trigger: Trigger::Request, dry_run: false, origin: Origin::default() };
+    harness.worker.gc.ask(start).await.expect("a sweep begins");
+    while harness.worker.gc.ask(GetGcStatus).await.unwrap().running.is_some() {
+        tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+    }
+}
+
+async fn take_away(harness: &Harness, content: &'static [u8]) {
+    let kept_until = harness.clock.now();
+    let unlink = UnlinkBlob { repository: repository(), digest: digest(content), kept_until };
+    assert!(harness.worker.db.write(unlink).await.unwrap());
+}
+
+/// What is left after the promise of the last push is over and a sweep went through: files and rows of what is needed.
+async fn leaves_only(harness: &Harness, fs: &FakeFs, kept: &[&'static [u8]]) {
+    harness.check_invariants();
+    harness.clock.advance(std::time::Duration::from_secs(10));
+    sweep(harness).await;
+    let layout = harness.layout();
+    let mut kept: Vec<Digest> = kept.iter().map(|content| digest(content)).collect();
+    kept.sort();
+    let mut files: Vec<Digest> = fs.tree().keys().filter_map(|path| layout.digest(path)).collect();
+    files.sort();
+    assert_eq!(files, kept, "files");
+    let rows = harness.rows::<i64>("SELECT digest, state FROM blobs ORDER BY digest");
+    assert_eq!(rows, kept.iter().map(|digest| (digest.to_string(), 0)).collect::<Vec<_>>(), "rows");
+}
+
+/// Three blobs, two of which go, one of those while it is pushed again.
+async fn cut_a_sweep(calls: u64, seed: u64) -> bool {
+    let fs = FakeFs::default();
+    // The one that stays is needed by nobody, only promised.
+    let harness = Harness::start_with(Arc::new(fs.clone()), |settings| settings.grace = LONG).await;
+    let mut promised = Promised::default();
+    for content in [&b"goes"[..], b"comes back"] {
+        push_once(&harness, content, &mut promised).await.unwrap();
+    }
+    harness.clock.advance(LONG * 2);
+    push_once(&harness, b"stays", &mut promised).await.unwrap();
+    take_away(&harness, b"goes").await;
+    take_away(&harness, b"comes back").await;
+    fs.cut_after(calls);
+    let mut again = Promised::default();
+    let swept = sweep(&harness);
+    let (_, pushed) = futures_util::future::join(swept, push_once(&harness, b"comes back", &mut again)).await;
+    let cut = fs.is_cut();
+    assert!(cut || pushed.is_ok(), "only the cut may interrupt it: {pushed:?}");
+    let found = fs.crash(seed);
+    let harness = harness.restart(Arc::new(found.clone())).await;
+    let mut kept: Vec<&'static [u8]> = vec![b"stays"];
+    let query = FindBlob { repository: repository(), digest: digest(b"comes back") };
+    let is_back = harness.worker.db.read(query).await.unwrap().is_some();
+    assert!(is_back || pushed.is_err(), "an acknowledged push is lost");
+    if is_back {
+        kept.push(b"comes back");
+    }
+    leaves_only(&harness, &found, &kept).await;
+    harness.finish().await;
+    cut
+}
+
+const LONG: std::time::Duration = std::time::Duration::from_secs(3600);
+
+#[actix::test]
+async fn a_sweep_that_is_cut_after_any_call_loses_nothing_and_the_next_leaves_nothing() {
+    for seed in 0..8 {
+        let mut calls = 0;
+        while cut_a_sweep(calls, seed).await {
+            calls += 1;
+        }
+        assert!(calls > 10, "the sweep made {calls} calls only");
     }
 }

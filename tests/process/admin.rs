@@ -70,7 +70,10 @@ fn refusal(access: Access, caller: &str) -> Option<u16> {
 }
 
 fn example(shape: Shape) -> String {
-    let id = if shape == Shape::Rule { "4711" } else { "8d6f3bd5-7d8c-4f4b-9df3-7e1e3c2fd6ae" };
+    let id = match shape {
+        Shape::Rule | Shape::SweepItems => "4711",
+        _ => "8d6f3bd5-7d8c-4f4b-9df3-7e1e3c2fd6ae",
+    };
     shape.template().replace("{name}", "nothing").replace("{tag}", "v1").replace("{id}", id)
 }
 

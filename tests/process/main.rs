@@ -5,11 +5,13 @@
 
 mod access;
 mod admin;
+mod collect;
 mod concurrency;
 mod full_disk;
 mod kill;
 mod malformed;
 mod memory;
 mod protocol;
+mod race;
 mod support;
 mod week;

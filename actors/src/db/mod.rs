@@ -93,6 +93,12 @@ pub(crate) fn parse<T: std::str::FromStr>(what: &'static str, value: String) -> 
     value.parse().map_err(|_| DbError::Corrupt { what, value })
 }
 
+/// What could be read back; a bad row is reported, and passed over so that it spoils no listing.
+pub(crate) fn readable<T>(rows: impl IntoIterator<Item = Result<T, DbError>>) -> Vec<T> {
+    let report = |error: &DbError| log::error!("{error}; it is passed over");
+    rows.into_iter().filter_map(|row| row.inspect_err(report).ok()).collect()
+}
+
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

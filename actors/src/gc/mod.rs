@@ -1,7 +1,7 @@
 //! The collector: removes what nothing refers to, while people push.
 //!
 //! A sweep goes through phases, in small steps: expired uploads, untagged manifests, links that nothing needs, blobs that no
-//! repository shows, files without a row. [`plan`] says what comes next, [`sweep`] takes one step, the actor between them keeps
+//! repository shows, files without a row. [`plan`] says what comes next, `sweep` takes one step, the actor between them keeps
 //! the report. Safety rests on two things and on no window of time: a write that takes something asks in its own transaction
 //! whether anything refers to it, and a file goes only while the collector holds its digest's reservation, from before that
 //! write until the file is gone.

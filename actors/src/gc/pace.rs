@@ -32,11 +32,15 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Waits until the sweep stands at the gate.
-    pub async fn arrival(&self) {
-        if let Ok(arrived) = self.arrived.acquire().await {
-            arrived.forget();
-        }
+    /// Whether the sweep stands at the gate; asked once for each arrival.
+    pub fn has_arrived(&self) -> bool {
+        self.arrived.try_acquire().map(tokio::sync::SemaphorePermit::forget).is_ok()
+    }
+
+    /// Forgets who arrived and who was let through, since the sweep is gone.
+    pub fn close(&self) {
+        self.arrived.forget_permits(usize::MAX >> 3);
+        self.open.forget_permits(usize::MAX >> 3);
     }
 
     /// Lets it send one message.

@@ -7,15 +7,15 @@ use mcr_actors::gc::{GetGcStatus, Outcome, Report, StartSweep, StopSweep, Trigge
 use super::model::{GcStatusModel, List, NewSweep, Problem, SweepItemModel, SweepModel, SweepStarted};
 use super::path::Target;
 use super::routes::AdminCall;
-use super::{json, not_found, page};
+use super::{json_or_default, not_found, page};
 use crate::http::error::ApiError;
 
 /// Begins a sweep; `GET /v1/gc/status` tells how it goes.
-#[utoipa::path(post, path = "/v1/gc", tag = "gc", request_body = NewSweep, responses(
+#[utoipa::path(post, path = "/v1/gc", tag = "gc", request_body = Option<NewSweep>, responses(
     (status = 202, body = SweepStarted), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem)))]
 pub async fn start(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let NewSweep { dry_run } = json(call).await?;
+    let NewSweep { dry_run } = json_or_default(call).await?;
     let start = StartSweep { trigger: Trigger::Request, dry_run, origin: call.origin() };
     let id = call.state.worker.gc.ask(start).await?;
     Ok(HttpResponse::Accepted().json(SweepStarted { id }))

@@ -37,7 +37,20 @@ const MAX_OFFSET: usize = 1_000_000;
 /// 400 with what is wrong, 413 when it is too long.
 async fn json<T: DeserializeOwned>(call: &mut AdminCall) -> Result<T, ApiError> {
     let body: Bytes = collect(&mut call.payload, MAX_BODY, call.state.options.read_timeout).await?;
-    serde_json::from_slice(&body).map_err(|error| {
+    parse(&body)
+}
+
+/// Reads a JSON body that may be left out.
+///
+/// # Errors
+/// As [`json`].
+async fn json_or_default<T: DeserializeOwned + Default>(call: &mut AdminCall) -> Result<T, ApiError> {
+    let body: Bytes = collect(&mut call.payload, MAX_BODY, call.state.options.read_timeout).await?;
+    if body.is_empty() { Ok(T::default()) } else { parse(&body) }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
         ApiError::admin(
             StatusCode::BAD_REQUEST,
             format!("the body is not the JSON that is expected: {error}"),

@@ -95,7 +95,7 @@ impl ReadQuery for RepositoriesWithBlob {
         let names = statement
             .query_map((self.digest.to_string(), self.limit), |row| row.get(0))?
             .collect::<Result<Vec<String>, _>>()?;
-        names.into_iter().map(|name| crate::db::parse("repository name", name)).collect()
+        Ok(crate::db::readable(names.into_iter().map(|name| crate::db::parse("repository name", name))))
     }
 }
 

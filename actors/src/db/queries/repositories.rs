@@ -50,8 +50,9 @@ impl ReadQuery for ListRepositories {
         let names = statement
             .query_map((self.after, self.limit.saturating_add(1)), |row| row.get(0))?
             .collect::<Result<Vec<String>, _>>()?;
-        let names = names.into_iter().map(|name| crate::db::parse("repository name", name));
-        Ok(Page::cut(names.collect::<Result<_, _>>()?, self.limit))
+        let Page { items, more } = Page::cut(names, self.limit);
+        let names = items.into_iter().map(|name| crate::db::parse("repository name", name));
+        Ok(Page { items: crate::db::readable(names), more })
     }
 }
 
@@ -121,7 +122,7 @@ impl ReadQuery for SummarizeRepositories {
         ))?;
         let rows = statement.query_map((self.limit, self.offset), summary_columns)?;
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        Ok((rows.into_iter().map(summary).collect::<Result<_, _>>()?, total))
+        Ok((crate::db::readable(rows.into_iter().map(summary)), total))
     }
 }
 

@@ -153,7 +153,7 @@ impl ReadQuery for UploadIds {
     fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
         let mut statement = db.prepare_cached("SELECT id FROM uploads")?;
         let ids = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-        ids.into_iter().map(|id| crate::db::parse("upload id", id)).collect()
+        Ok(crate::db::readable(ids.into_iter().map(|id| crate::db::parse("upload id", id))))
     }
 }
 
@@ -176,7 +176,7 @@ impl ReadQuery for IdleUploads {
         let ids = statement
             .query_map((self.before.as_millis(), self.limit), |row| row.get(0))?
             .collect::<Result<Vec<String>, _>>()?;
-        ids.into_iter().map(|id| crate::db::parse("upload id", id)).collect()
+        Ok(crate::db::readable(ids.into_iter().map(|id| crate::db::parse("upload id", id))))
     }
 }
 
@@ -198,7 +198,7 @@ impl ReadQuery for ListUploads {
             "SELECT {COLUMNS} FROM uploads ORDER BY last_active_at, id LIMIT ?1 OFFSET ?2"
         ))?;
         let rows = statement.query_map((self.limit, self.offset), columns)?.collect::<Result<Vec<_>, _>>()?;
-        Ok((rows.into_iter().map(parse_row).collect::<Result<_, _>>()?, total))
+        Ok((crate::db::readable(rows.into_iter().map(parse_row)), total))
     }
 }
 

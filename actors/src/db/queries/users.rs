@@ -93,7 +93,7 @@ impl ReadQuery for ListUsers {
         let mut statement =
             db.prepare_cached(&format!("SELECT {COLUMNS} FROM users ORDER BY name LIMIT ?1 OFFSET ?2"))?;
         let rows = statement.query_map((self.limit, self.offset), columns)?.collect::<Result<Vec<_>, _>>()?;
-        Ok((rows.into_iter().map(user).collect::<Result<_, _>>()?, total))
+        Ok((crate::db::readable(rows.into_iter().map(user)), total))
     }
 }
 
@@ -296,7 +296,7 @@ impl ReadQuery for ListTokens {
         ))?;
         let rows =
             statement.query_map((self.limit, self.offset), token_columns)?.collect::<Result<Vec<_>, _>>()?;
-        Ok((rows.into_iter().map(robot_token).collect::<Result<_, _>>()?, total))
+        Ok((crate::db::readable(rows.into_iter().map(robot_token)), total))
     }
 }
 

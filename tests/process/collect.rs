@@ -1,0 +1,143 @@
+//! Collection as an administrator sees it: what a dry run lists, what a sweep takes, and what damaged rows and files do to it.
+
+use serde_json::Value;
+
+use crate::support::content::{Noise, digest, manifest, push_blob, push_manifest};
+use crate::support::http::Client;
+use crate::support::mcrctl::Mcrctl;
+use crate::support::{Data, Server};
+
+fn push(client: &mut Client, repository: &str, tag: &str, blobs: &[Vec<u8>]) -> String {
+    for blob in blobs {
+        assert_eq!(push_blob(client, repository, blob).unwrap().status, 201);
+    }
+    let image = manifest(blobs);
+    assert_eq!(push_manifest(client, repository, tag, &image).unwrap().status, 201);
+    digest(&image)
+}
+
+fn delete(client: &mut Client, path: &str) {
+    assert_eq!(client.request("DELETE", path, &[], b"").status, 202, "{path}");
+}
+
+fn blobs(count: u64) -> Vec<Vec<u8>> {
+    (0..count).map(|seed| Noise::new(seed).bytes(1000)).collect()
+}
+
+fn mcrctl(data: &Data, server: &Server) -> Mcrctl {
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(server);
+    mcrctl
+}
+
+#[test]
+fn a_dry_run_lists_exactly_what_a_sweep_takes() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_GC_GRACE", "0s")]);
+    let (mut client, mcrctl, blobs) = (server.client(), mcrctl(&data, &server), blobs(4));
+    let kept = push(&mut client, "team/app", "v1", &blobs[..2]);
+    let gone = push(&mut client, "team/app", "v2", &blobs[1..]);
+    // What nothing refers to goes with it; what another repository shows stays.
+    push(&mut client, "team/other", "v1", &blobs[2..3]);
+    delete(&mut client, &format!("/v2/team/app/manifests/{gone}"));
+    std::fs::write(server.files("layers")[0].with_file_name("stranger"), b"not ours").unwrap();
+    let stray = digest(b"stray");
+    let (_, hex) = stray.split_once(':').unwrap();
+    let place = server.data.join("layers/sha256").join(&hex[..2]);
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join(hex), b"stray").unwrap();
+
+    let report = mcrctl.json(&["gc", "run", "--dry-run", "--wait"]);
+    assert_eq!((&report["removed"], &report["strays"]), (&1.into(), &1.into()), "{report}");
+    assert_eq!(report["repositories"]["team/app"]["bytes"], 1000);
+    let items = mcrctl.json(&["gc", "items", &report["id"].to_string()]);
+    let found: Vec<(&str, &str)> = items["items"].as_array().unwrap().iter().map(pair).collect();
+    assert_eq!(found, [("blob", digest(&blobs[3]).as_str()), ("stray", stray.as_str())]);
+    assert_eq!(server.files("layers").len(), 6, "a dry run took something");
+
+    let report = mcrctl.json(&["gc", "run", "--wait"]);
+    assert_eq!(
+        (&report["outcome"], &report["removed"], &report["strays"]),
+        (&"done".into(), &1.into(), &1.into())
+    );
+    assert_eq!((&report["freed_bytes"], &report["left"]), (&1005.into(), &0.into()));
+    // A file that is no blob is reported, and stays.
+    assert_eq!(report["error_count"], 1, "{report}");
+    assert_eq!(server.files("layers").len(), 4);
+    assert_eq!(client.get(&format!("/v2/team/app/manifests/{kept}")).status, 200);
+    assert_eq!(client.get(&format!("/v2/team/other/blobs/{}", digest(&blobs[2]))).body, blobs[2]);
+    assert_eq!(client.get(&format!("/v2/team/app/blobs/{}", digest(&blobs[2]))).status, 404);
+    let again = mcrctl.json(&["gc", "run", "--wait"]);
+    assert_eq!((&again["links"], &again["removed"]), (&0.into(), &0.into()));
+    let events = mcrctl.json(&["audit", "list", "--event", "gc_finished"]);
+    assert_eq!((&events["total"], &events["items"][0]["details"]["outcome"]), (&3.into(), &"done".into()));
+    assert_eq!(mcrctl.json(&["gc", "list"])["total"], 3);
+    assert_eq!(mcrctl.json(&["gc", "status"])["last"]["id"], again["id"]);
+    assert!(mcrctl.fails(1, &["gc", "stop"]).contains("no sweep runs"));
+}
+
+fn pair(item: &Value) -> (&str, &str) {
+    (item["kind"].as_str().unwrap(), item["name"].as_str().unwrap())
+}
+
+#[test]
+fn grace_keeps_what_was_promised_and_untagged_manifests_go_when_their_time_is_over() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_GC_GRACE", "1h"), ("MCR_GC_UNTAGGED_AFTER", "0s")]);
+    let (mut client, mcrctl, blobs) = (server.client(), mcrctl(&data, &server), blobs(3));
+    let old = push(&mut client, "a", "v1", &blobs[..1]);
+    let new = push(&mut client, "a", "v1", &blobs[1..]);
+    let report = mcrctl.json(&["gc", "run", "--wait"]);
+    assert_eq!((&report["manifests"], &report["removed"]), (&1.into(), &0.into()), "{report}");
+    assert_eq!(client.get(&format!("/v2/a/manifests/{old}")).status, 404);
+    assert_eq!(client.get(&format!("/v2/a/manifests/{new}")).status, 200);
+    let kept = format!("/v2/a/blobs/{}", digest(&blobs[0]));
+    assert_eq!(client.request("HEAD", &kept, &[], b"").status, 200);
+    let deleted = mcrctl.json(&["audit", "list", "--event", "manifest_deleted"]);
+    assert_eq!((&deleted["items"][0]["actor"], &deleted["items"][0]["digest"]), (&"gc".into(), &old.into()));
+}
+
+/// A row that names no digest, a directory in a file's place, a file that is missing: each is reported, none stops a sweep
+/// or a listing.
+#[test]
+fn damage_is_reported_and_passed_over() {
+    let data = Data::new();
+    let blobs = blobs(4);
+    {
+        let server = data.start(&[]);
+        let mut client = server.client();
+        let gone = push(&mut client, "a", "v1", &blobs);
+        delete(&mut client, &format!("/v2/a/manifests/{gone}"));
+    }
+    let place = |blob: &[u8]| {
+        let digest = digest(blob);
+        let (_, hex) = digest.split_once(':').unwrap();
+        data.path().join("data/layers/sha256").join(&hex[..2]).join(hex)
+    };
+    std::fs::remove_file(place(&blobs[0])).unwrap();
+    std::fs::create_dir(place(&blobs[0])).unwrap();
+    std::fs::remove_file(place(&blobs[1])).unwrap();
+    let database = rusqlite::Connection::open(data.path().join("data/mcr.db")).unwrap();
+    let damaged = format!(
+        "UPDATE repository_blobs SET kept_until = 0; UPDATE blobs SET digest = 'nonsense' WHERE digest = '{}';
+         INSERT INTO repositories (name, created_at) VALUES ('No/Name', 0);
+         INSERT INTO uploads VALUES ('no-uuid', 'a', 'sha256', 0, '{{}}', NULL, 0, 9e15),
+                                    ('1b4e28ba-2fa1-11d2-883f-0016d3cca427', 'a', 'sha256', 0, 'nobody', NULL, 0, 9000000000000);",
+        digest(&blobs[2])
+    );
+    database.execute_batch(&damaged.replace("9e15", "9000000000000")).unwrap();
+    drop(database);
+    let server = data.start(&[]);
+    let mcrctl = mcrctl(&data, &server);
+    let report = mcrctl.json(&["gc", "run", "--wait"]);
+    assert_eq!((&report["outcome"], &report["removed"]), (&"done".into(), &2.into()), "{report}");
+    let errors = report["errors"].to_string();
+    assert!(errors.contains("nonsense") && errors.contains(&digest(&blobs[0])), "{errors}");
+    let catalog: Value = serde_json::from_slice(&server.client().get("/v2/_catalog").body).unwrap();
+    assert_eq!(catalog["repositories"], serde_json::json!(["a"]));
+    assert_eq!(mcrctl.json(&["repo", "list"])["items"][0]["name"], "a");
+    mcrctl.json(&["upload", "list"]);
+    assert!(server.log().contains("No/Name"), "a bad row was not reported");
+    // The one that cannot be removed is absent all the same, and a push of it is told why.
+    assert_eq!(server.client().get(&format!("/v2/a/blobs/{}", digest(&blobs[0]))).status, 404);
+}
