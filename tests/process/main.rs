@@ -13,5 +13,8 @@ mod malformed;
 mod memory;
 mod protocol;
 mod race;
+mod restore;
+mod snapshot;
 mod support;
+mod verify;
 mod week;

@@ -15,7 +15,7 @@ use super::pace::Pace;
 use super::plan::{Scope, Step};
 use super::report::{Outcome, Report, Trigger};
 use super::sweep::{self, Taken, Tools};
-use super::{Clean, GcError, GcStatus, GetGcStatus, HoldSweeps, StartSweep, StopSweep, asked};
+use super::{Clean, GcError, GcStatus, GetGcStatus, HoldSweeps, ReleaseSweeps, StartSweep, StopSweep, asked};
 use crate::ask::{AskError, Handle};
 use crate::blob_store::{BlobStore, Layout};
 use crate::db::queries::audit::Audited;
@@ -59,12 +59,14 @@ pub struct Gc {
 
 /// Holds sweeps off until it is dropped.
 #[derive(Debug)]
-pub struct Hold(mpsc::UnboundedSender<Released>);
+pub struct Hold(Option<mpsc::UnboundedSender<Released>>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // A collector that is gone sweeps nothing.
-        let _gone = self.0.send(Released);
+        if let Some(released) = self.0.take() {
+            // A collector that is gone sweeps nothing.
+            let _gone = released.send(Released);
+        }
     }
 }
 
@@ -275,9 +277,20 @@ impl Handler<HoldSweeps> for Gc {
             None if self.held => Err(GcError::Held),
             None => {
                 self.held = true;
-                Ok(Hold(self.released.clone()))
+                Ok(Hold(Some(self.released.clone())))
             }
         }
+    }
+}
+
+impl Handler<ReleaseSweeps> for Gc {
+    type Result = Result<(), GcError>;
+
+    fn handle(&mut self, ReleaseSweeps(mut hold): ReleaseSweeps, _: &mut Self::Context) -> Self::Result {
+        // A second word of it could release who holds them next.
+        hold.0 = None;
+        self.held = false;
+        Ok(())
     }
 }
 

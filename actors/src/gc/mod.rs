@@ -96,6 +96,11 @@ pub struct StopSweep;
 #[rtype(result = "Result<Hold, GcError>")]
 pub struct HoldSweeps;
 
+/// Lets sweeps run again. When this is answered they do; a [`Hold`] that is merely dropped lets them run soon after.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), GcError>")]
+pub struct ReleaseSweeps(pub Hold);
+
 /// Asks what runs. What ran before is in the database.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<GcStatus, GcError>")]

@@ -27,7 +27,7 @@ use crate::db::queries::audit::Audited;
 use crate::db::queries::snapshots::{FinishSnapshot, InsertSnapshot, MarkBad};
 use crate::domain::{Digest, Event, EventName, Origin};
 use crate::fs::Fs;
-use crate::gc::{Gc, Hold, HoldSweeps};
+use crate::gc::{Gc, Hold, HoldSweeps, ReleaseSweeps};
 
 /// Who takes snapshots.
 #[derive(Debug)]
@@ -156,33 +156,42 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Keeps the report; the place is free after that, and sweeps may run again.
+    /// Lets sweeps run again, then keeps the report. Until both are done it is said to run, so that who hears of its end
+    /// can begin a sweep.
     fn finish(&mut self, taken: Taken, context: &mut Context<Self>) {
         let now = self.tools.clock.now();
         let Some(running) = &mut self.running else { return };
-        running.report.absorb(running.progress.look());
-        running.report.finish(taken, now);
-        let (id, report, origin) = (running.id, running.report.clone(), running.origin.clone());
-        match &report.error {
-            None => log::info!(
-                "snapshot {id} is whole: {} blobs and {} bytes, {} errors",
-                report.blobs,
-                report.bytes,
-                report.error_count
-            ),
-            Some(error) => log::error!("snapshot {id} failed: {error}"),
-        }
+        let (id, mut report, origin) = (running.id, running.report.clone(), running.origin.clone());
+        report.absorb(running.progress.look());
+        report.finish(taken, now);
+        log_end(id, &report);
         let details = json!({"snapshot": id, "state": report.state, "blobs": report.blobs,
             "bytes": report.bytes, "errors": report.error_count});
         let query = FinishSnapshot { id, finished_at: now, report: text(&report) };
         let describe = move |(): &()| vec![Event::new(EventName::SnapshotFinished).with(details)];
-        let kept = self.tools.db.write(Audited { query, origin, now, describe });
+        let (gc, db, hold) = (self.tools.gc.clone(), self.tools.db.clone(), running.hold.take());
+        let kept = async move {
+            if let Some(hold) = hold
+                && let Err(error) = gc.ask(ReleaseSweeps(hold)).await
+            {
+                log::warn!("sweeps are held off for a little longer: {error}");
+            }
+            db.write(Audited { query, origin, now, describe }).await
+        };
         context.spawn(kept.into_actor(self).map(|kept, snapshots, _| {
             if let Err(error) = kept {
                 log::warn!("the report of a snapshot is lost: {error}");
             }
             snapshots.running = None;
         }));
+    }
+}
+
+fn log_end(id: i64, report: &SnapshotReport) {
+    let SnapshotReport { blobs, bytes, error_count, .. } = report;
+    match &report.error {
+        None => log::info!("snapshot {id} is whole: {blobs} blobs and {bytes} bytes, {error_count} errors"),
+        Some(error) => log::error!("snapshot {id} failed: {error}"),
     }
 }
 
@@ -261,9 +270,7 @@ impl Handler<GetSnapshotStatus> for Snapshots {
     fn handle(&mut self, _: GetSnapshotStatus, _: &mut Self::Context) -> Self::Result {
         let running = self.running.as_ref().map(|running| {
             let mut report = running.report.clone();
-            if report.finished_at.is_none() {
-                report.absorb(running.progress.look());
-            }
+            report.absorb(running.progress.look());
             (running.id, report)
         });
         Ok(SnapshotStatus { running })

@@ -150,7 +150,21 @@ impl Restoring<'_> {
             self.progress.add_blob();
         }
         self.sync(present)?;
+        self.sync_above()?;
         self.judge(count, bytes, &bad)
+    }
+
+    /// Directories that a restore has made which was cut may not have been synced by it.
+    fn sync_above(&self) -> Result<(), WorkError> {
+        let root = self.to.layout.root();
+        let directories = [root.join("sha256"), root.join("sha512"), root.to_owned()];
+        for directory in directories.iter().map(PathBuf::as_path).chain([place::parent(root)]) {
+            match self.to.fs.sync_dir(directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                synced => synced.map_err(io_at(directory))?,
+            }
+        }
+        Ok(())
     }
 
     fn sync(&self, directory: Option<PathBuf>) -> Result<(), WorkError> {

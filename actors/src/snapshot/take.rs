@@ -136,7 +136,7 @@ fn copy_database(from: &Path, to: &Path, progress: &Progress) -> Result<Connecti
     source.execute_batch("BEGIN")?;
     source.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, u64>(0))?;
     let mut copy = Connection::open(to)?;
-    copy.execute_batch("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;")?;
+    copy.execute_batch("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;")?;
     let backup = Backup::new(&source, &mut copy)?;
     loop {
         progress.go_on()?;

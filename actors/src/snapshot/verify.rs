@@ -5,7 +5,7 @@
 //! have been pushed or removed meanwhile.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -312,7 +312,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn stranger(&mut self, path: &PathBuf) -> Result<(), WorkError> {
+    fn stranger(&mut self, path: &Path) -> Result<(), WorkError> {
         self.problem(format_args!("{}: its name is no digest", path.display()));
         self.mend(|repair| repair.set_aside(path).map(|_| ()))
     }

@@ -14,16 +14,28 @@ use crate::{Failure, say, setup};
 /// What to use while a server runs.
 const ADVICE: &str = "while a server runs, `mcrsrv verify` works without --repair only";
 
+/// What to verify: one of the three.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The directory of everything, as of `mcrsrv dev`
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A snapshot
+    #[arg(long, value_name = "DIR")]
+    snapshot: Option<PathBuf>,
+}
+
 /// The command line of `mcrsrv verify`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    whose: Option<Whose>,
-    /// A snapshot, instead of a registry
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "data", "repair"], required_unless_present_any = ["config", "data"])]
-    snapshot: Option<PathBuf>,
+    what: What,
     /// Move bad files aside, so that the next push of them heals them; no server may run
-    #[arg(long)]
+    #[arg(long, conflicts_with = "snapshot")]
     repair: bool,
 }
 
@@ -33,11 +45,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         whose::clear_line();
         say(line);
     };
-    let summary = match (&arguments.snapshot, &arguments.whose) {
-        (Some(directory), _) => of_snapshot(directory, &mut tell)?,
-        (None, Some(whose)) => of_registry(whose, arguments.repair, &mut tell)?,
-        (None, None) => {
-            return Err(Failure::Usage("one of --config, --data and --snapshot is needed".to_owned()));
+    let What { config, data, snapshot } = &arguments.what;
+    let summary = match snapshot {
+        Some(directory) => of_snapshot(directory, &mut tell)?,
+        None => {
+            let whose = Whose { config: config.clone(), data: data.clone() };
+            of_registry(&whose, arguments.repair, &mut tell)?
         }
     };
     let Summary { blobs, bytes, manifests, problems, mended } = summary;
@@ -46,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     ));
     match (problems, arguments.repair) {
         (0, _) => Ok(()),
-        (_, false) if arguments.snapshot.is_some() => Err(anyhow!("the snapshot is not good").into()),
+        (_, false) if snapshot.is_some() => Err(anyhow!("the snapshot is not good").into()),
         (_, false) => {
             let mend = "with --repair, bad files are moved aside, and the next push of them heals them";
             Err(anyhow!("{problems} problems were found: {mend}").into())

@@ -25,10 +25,10 @@ const EVERY: Duration = Duration::from_millis(300);
 pub(crate) struct Whose {
     /// The configuration
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// The directory of everything, as of `mcrsrv dev`
     #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
 }
 
 impl Whose {

@@ -104,15 +104,15 @@ pub async fn start(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
 pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let (limit, offset) = page(call)?;
     let worker = &call.state.worker;
-    // Asked first: one that ends in between then has its end in its row.
+    // Asked first: one that ends in between is said to run once more.
     let running = worker.snapshots.ask(GetSnapshotStatus).await?.running;
     let (rows, total) = worker.db.read(ListSnapshots { offset, limit }).await?;
     let model = |row: SnapshotRow| {
         let mut report: SnapshotReport = serde_json::from_str(&row.report).ok()?;
         match &running {
-            Some((id, live)) if *id == row.id && row.finished_at.is_none() => report = live.clone(),
+            Some((id, live)) if *id == row.id => report = live.clone(),
             // One that has only just begun has no number yet.
-            Some((0, _)) => {}
+            Some((0, live)) if live.started_at == report.started_at => {}
             _ if row.finished_at.is_none() => report.state = SnapshotState::Interrupted,
             _ => {}
         }
