@@ -14,7 +14,7 @@ use super::files::{Examiner, bring, copy};
 use super::place::{self, Manifest, Place};
 use super::progress::Progress;
 use super::{Data, WorkError, io_at};
-use crate::blob_store::{Layout, durable};
+use crate::blob_store::durable;
 use crate::fs::Fs;
 
 /// Damaged blobs that are named.
@@ -71,20 +71,26 @@ fn must_be_empty(to: &Data, temporary: &Path) -> Result<bool, WorkError> {
     if is_there(temporary)? {
         return Ok(false);
     }
-    for directory in (0..Layout::DIRECTORIES).map(|index| to.layout.directory(index)) {
-        match fs.list(&directory) {
-            Ok(names) if names.is_empty() => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(io_at(&directory)(error)),
-            Ok(_) => {
+    let root = to.layout.root();
+    for algorithm in ["sha256", "sha512"].map(|algorithm| root.join(algorithm)) {
+        for directory in names(fs, &algorithm)? {
+            if !names(fs, &algorithm.join(directory))?.is_empty() {
                 return Err(WorkError::Refused(format!(
                     "{} has blobs: a snapshot is restored where there are none; move them away, or restore elsewhere",
-                    to.layout.root().display()
+                    root.display()
                 )));
             }
         }
     }
     Ok(true)
+}
+
+/// The names in a directory; none where there is no directory.
+fn names(fs: &dyn Fs, directory: &Path) -> Result<Vec<PathBuf>, WorkError> {
+    match fs.list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => names.map_err(io_at(directory)),
+    }
 }
 
 struct Restoring<'a> {

@@ -84,7 +84,10 @@ pub(crate) fn watched<T>(work: impl FnOnce(&Progress) -> T) -> T {
 fn show(progress: &Progress) {
     let reached = progress.look();
     let (bytes, all_bytes) = (ByteSize(reached.bytes), ByteSize(reached.all_bytes));
-    let line = format!("{} of {} blobs, {bytes} of {all_bytes}", reached.blobs, reached.all_blobs);
+    let line = match reached.all_blobs {
+        0 => "the database".to_owned(),
+        all => format!("{} of {all} blobs, {bytes} of {all_bytes}", reached.blobs),
+    };
     // Progress that cannot be shown is no reason to stop.
     let _unseen = write!(std::io::stderr(), "\r\x1b[K{line}");
 }
