@@ -83,6 +83,11 @@ fn a_damaged_snapshot_is_refused_and_the_blob_named() {
     damage(&snapshot.join("digests.txt"), &list[..100]);
     assert!(said(1, &restore).contains("digests.txt is sha256:"));
     damage(&snapshot.join("digests.txt"), &list);
+    let database = std::fs::read(snapshot.join("mcr.db")).unwrap();
+    damage(&snapshot.join("mcr.db"), &[&database[..], b"x"].concat());
+    assert!(said(1, &restore).contains("mcr.db is sha256:"));
+    assert!(said(1, &["verify", "--snapshot", text(&snapshot)]).contains("mcr.db: it is sha256:"));
+    damage(&snapshot.join("mcr.db"), &database);
     said(0, &restore);
     said(0, &["verify", "--data", text(&to)]);
     promised.check(&started(&data, &place));

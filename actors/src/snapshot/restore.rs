@@ -41,13 +41,8 @@ pub fn restore(from: &Path, to: &Data, progress: &Progress) -> Result<Manifest, 
     }
     let above = place::parent(&to.database).to_owned();
     durable::create_dirs(fs, &above).map_err(io_at(&above))?;
-    // A journal that stayed would be played back into the new copy.
-    for path in [&place::beside(&temporary, "-journal"), &temporary] {
-        fs.remove(path).map_err(io_at(path))?;
-    }
     let restoring = Restoring { place, to, manifest: &manifest, progress, temporary };
-    restoring.copy_database()?;
-    fs.sync_dir(&above).map_err(io_at(&above))?;
+    restoring.copy_database(&above)?;
     restoring.blobs()?;
     restoring.forget_uploads()?;
     fs.rename(&restoring.temporary, &to.database).map_err(io_at(&to.database))?;
@@ -107,16 +102,24 @@ impl Restoring<'_> {
         WorkError::Refused(format!("the snapshot {directory} is damaged: {what}; restore another one"))
     }
 
-    /// A copy, never a second name: the server writes to it.
-    fn copy_database(&self) -> Result<(), WorkError> {
+    /// A copy, never a second name: the server writes to it. The copy of a restore that was cut stays until it is replaced,
+    /// since it is what tells that these blobs are of one.
+    fn copy_database(&self, above: &Path) -> Result<(), WorkError> {
         let (fs, from) = (self.to.fs.as_ref(), self.place.database());
-        copy(fs, &from, &self.temporary).map_err(io_at(&from))?;
-        let digest = Examiner::new(fs, &Progress::default()).digest(&self.temporary)?;
-        let digest = digest.map_err(io_at(&self.temporary))?.to_string();
-        if digest == self.manifest.database {
-            return Ok(());
+        let new = place::beside(&self.temporary, ".new");
+        // A journal that stayed would be played back into the new copy.
+        for path in [&new, &place::beside(&self.temporary, "-journal")] {
+            fs.remove(path).map_err(io_at(path))?;
         }
-        Err(self.damaged(format_args!("mcr.db is {digest} instead of {}", self.manifest.database)))
+        copy(fs, &from, &new).map_err(io_at(&from))?;
+        let digest = Examiner::new(fs, &Progress::default()).digest(&new)?;
+        let digest = digest.map_err(io_at(&new))?.to_string();
+        if digest != self.manifest.database {
+            let what = format_args!("mcr.db is {digest} instead of {}", self.manifest.database);
+            return Err(self.damaged(what));
+        }
+        fs.rename(&new, &self.temporary).map_err(io_at(&self.temporary))?;
+        fs.sync_dir(above).map_err(io_at(above))
     }
 
     /// Brings every blob, and reads each one where it will be served from.
