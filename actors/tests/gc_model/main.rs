@@ -26,6 +26,8 @@ pub(crate) enum Op {
     Mount(Repository, Repository, u8),
     Head(Repository, u8),
     Publish(Repository, u8, Option<&'static str>),
+    /// A whole image: its blobs and children, then itself.
+    Image(Repository, u8, Option<&'static str>),
     DeleteBlob(Repository, u8),
     DeleteManifest(Repository, u8),
     DeleteTag(Repository, &'static str),
@@ -47,7 +49,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (at(), 0..4u8).prop_map(|(at, blob)| Op::Push(at, blob)),
         2 => (at(), at(), 0..4u8).prop_map(|(from, to, blob)| Op::Mount(from, to, blob)),
         2 => (at(), 0..4u8).prop_map(|(at, blob)| Op::Head(at, blob)),
-        6 => (at(), 0..9u8, prop::option::of(tag())).prop_map(|(at, number, tag)| Op::Publish(at, number, tag)),
+        2 => (at(), 0..9u8, prop::option::of(tag())).prop_map(|(at, number, tag)| Op::Publish(at, number, tag)),
+        8 => (at(), 0..9u8, prop::option::of(tag())).prop_map(|(at, number, tag)| Op::Image(at, number, tag)),
         1 => (at(), 0..4u8).prop_map(|(at, blob)| Op::DeleteBlob(at, blob)),
         3 => (at(), 0..9u8).prop_map(|(at, number)| Op::DeleteManifest(at, number)),
         1 => (at(), tag()).prop_map(|(at, tag)| Op::DeleteTag(at, tag)),
@@ -56,7 +59,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..4u8).prop_map(Op::Wait),
         6 => Just(Op::StartSweep),
         1 => Just(Op::StopSweep),
-        12 => (1..9u8).prop_map(Op::Step),
+        12 => (1..5u8).prop_map(Op::Step),
         1 => any::<u64>().prop_map(Op::Crash),
     ]
 }

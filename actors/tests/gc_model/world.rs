@@ -75,6 +75,7 @@ impl World {
                 }
             }
             Op::Publish(at, number, tag) => self.publish(at, number, tag).await,
+            Op::Image(at, number, tag) => self.image(at, number, tag).await,
             Op::DeleteBlob(at, number) => self.delete_blob(at, number).await,
             Op::DeleteManifest(at, number) => self.delete_manifest(at, number).await,
             Op::DeleteTag(at, tag) => {
@@ -234,6 +235,16 @@ impl World {
             Some(_) => worker.db.write(KeepBlob { repository, digest, kept_until }).await.unwrap(),
             None => false,
         }
+    }
+
+    async fn image(&mut self, at: Repository, number: u8, tag: Option<&'static str>) {
+        let (blobs, children) = parts(number);
+        for child in children {
+            Box::pin(self.image(at, child, None)).await;
+        }
+        blobs.into_iter().for_each(|blob| self.push(at, blob));
+        self.hear_of_pushes(false).await;
+        self.publish(at, number, tag).await;
     }
 
     async fn publish(&mut self, at: Repository, number: u8, tag: Option<&'static str>) {
