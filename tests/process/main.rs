@@ -9,6 +9,7 @@ mod collect;
 mod concurrency;
 mod full_disk;
 mod kill;
+mod kill_sweep;
 mod malformed;
 mod memory;
 mod protocol;

@@ -13,6 +13,18 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+/// What a variable of the environment says, or this.
+pub(crate) fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
+/// Where random numbers begin: `MCR_SEED`, or anywhere, said so that it can be given back.
+pub(crate) fn seed() -> u64 {
+    let seed = variable("MCR_SEED", u64::from(std::process::id()));
+    println!("MCR_SEED={seed} gives this run again");
+    seed
+}
+
 /// A data directory, which outlives the servers started on it.
 pub(crate) struct Data {
     directory: tempfile::TempDir,
