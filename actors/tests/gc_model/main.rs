@@ -34,11 +34,16 @@ pub(crate) enum Op {
     Delete(Repository),
     /// An upload that its client forgets.
     Abandon(Repository),
+    /// So many half seconds.
     Wait(u8),
     StartSweep,
     StopSweep,
     /// So many messages of the sweep.
     Step(u8),
+    /// All that are left of it.
+    EndSweep,
+    /// A file without a row, as a crash leaves it.
+    Stray(u8),
     Crash(u64),
 }
 
@@ -56,10 +61,12 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (at(), tag()).prop_map(|(at, tag)| Op::DeleteTag(at, tag)),
         1 => at().prop_map(Op::Delete),
         1 => at().prop_map(Op::Abandon),
-        2 => (0..4u8).prop_map(Op::Wait),
+        3 => (0..6u8).prop_map(Op::Wait),
         6 => Just(Op::StartSweep),
         1 => Just(Op::StopSweep),
         12 => (1..5u8).prop_map(Op::Step),
+        4 => Just(Op::EndSweep),
+        2 => (0..4u8).prop_map(Op::Stray),
         1 => any::<u64>().prop_map(Op::Crash),
     ]
 }

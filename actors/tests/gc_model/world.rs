@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mcr_actors::ask::AskError;
-use mcr_actors::blob_store::{Layout, Open};
+use mcr_actors::blob_store::{Layout, Open, durable};
 use mcr_actors::db::queries::blobs::{FindBlob, KeepBlob, MountBlob, UnlinkBlob};
 use mcr_actors::db::queries::manifests::{DeleteManifest, PublishError, PublishManifest};
 use mcr_actors::db::queries::repositories::DeleteRepository;
@@ -91,7 +91,7 @@ impl World {
                 self.forget_pushes(at, 0..BLOBS);
             }
             Op::Abandon(at) => self.abandon(at).await,
-            Op::Wait(seconds) => self.harness.as_ref().unwrap().clock.advance(SECOND * u32::from(seconds)),
+            Op::Wait(halves) => self.harness.as_ref().unwrap().clock.advance(SECOND / 2 * u32::from(halves)),
             Op::StartSweep => self.start_sweep().await,
             Op::StopSweep => drop(self.worker().gc.ask(StopSweep).await),
             Op::Step(messages) => {
@@ -99,6 +99,8 @@ impl World {
                     self.step().await;
                 }
             }
+            Op::EndSweep => self.end_sweep().await,
+            Op::Stray(number) => self.stray(number),
             Op::Crash(seed) => self.crash(seed).await,
         }
         self.hear_of_pushes(false).await;
@@ -296,6 +298,24 @@ impl World {
         }
     }
 
+    async fn end_sweep(&self) {
+        while self.sweeps().await {
+            self.step().await;
+        }
+    }
+
+    /// Puts a file into its place, where there is none and nobody is about to.
+    fn stray(&self, number: u8) {
+        let path = self.harness.as_ref().unwrap().layout().path(&blob(number));
+        let Some(directory) = path.parent().filter(|_| self.pushing.is_empty()) else { return };
+        if self.fs.len(&path).ok().flatten().is_some() {
+            return;
+        }
+        durable::create_dirs(&self.fs, directory).unwrap();
+        let mut file = self.fs.create(&path).unwrap();
+        file.append(&[Bytes::from(content(number))]).unwrap();
+    }
+
     async fn crash(&mut self, seed: u64) {
         for (.., pushing) in self.pushing.drain(..) {
             // Nobody heard of it: it happened or not.
@@ -325,9 +345,7 @@ impl World {
     /// After all promises are over, sweeps leave what is needed and nothing else.
     pub(crate) async fn finish(mut self) {
         self.hear_of_pushes(true).await;
-        while self.sweeps().await {
-            self.step().await;
-        }
+        self.end_sweep().await;
         // What the blobs of a manifest that goes were promised is over for the second.
         for _ in 0..2 {
             self.quiet_sweep().await;
@@ -360,9 +378,7 @@ impl World {
         self.harness.as_ref().unwrap().clock.advance(DAY);
         while self.gate.has_arrived() {}
         self.run(Op::StartSweep).await;
-        while self.sweeps().await {
-            self.step().await;
-        }
+        self.end_sweep().await;
         self.hear_of_the_sweep();
     }
 
