@@ -3,6 +3,7 @@
 //! A query is a struct with its SQL beside it, in [`queries`]. [`Db::read`] runs one on the reader of the
 //! caller's own thread, [`Db::write`] hands one to the only writer, which answers after the commit.
 
+mod memory;
 pub mod migrate;
 pub mod queries;
 mod reader;
@@ -18,8 +19,9 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::ask::{AskError, Handle};
+pub use memory::Memorable;
 use reader::Reader;
-use writer::{Writer, WriterState};
+use writer::{CommitCount, Writer, WriterState};
 
 /// A question. It changes nothing and sees one consistent state.
 pub trait ReadQuery: Send + 'static {
@@ -46,6 +48,14 @@ pub trait WriteQuery: Send + 'static {
 pub struct Read<Q>(pub Q);
 
 impl<Q: ReadQuery> Message for Read<Q> {
+    type Result = Result<Q::Output, DbError>;
+}
+
+/// Asks a question whose answer may be known from before; it is as good as a new one.
+#[derive(Debug)]
+pub struct Recall<Q>(pub Q);
+
+impl<Q: Memorable> Message for Recall<Q> {
     type Result = Result<Q::Output, DbError>;
 }
 
@@ -138,6 +148,7 @@ pub struct Db {
     pool: r2d2::Pool<SqliteConnectionManager>,
     reader: Handle<Reader>,
     writer: Handle<Writer>,
+    commits: CommitCount,
 }
 
 impl Db {
@@ -154,10 +165,12 @@ impl Db {
             .min_idle(Some(0))
             .test_on_check_out(false)
             .build_unchecked(SqliteConnectionManager::file(path).with_init(prepare_reader));
-        let addr = Writer::start_in_arbiter(thread, |_| Writer::new(connection));
+        let commits = CommitCount::default();
+        let counted = commits.clone();
+        let addr = Writer::start_in_arbiter(thread, |_| Writer::new(connection, counted));
         let writer = Handle::new("db writer", addr, LIMIT, DEADLINE);
-        let reader = start_reader(&pool)?;
-        Ok(Self { pool, reader, writer })
+        let reader = start_reader(&pool, &commits)?;
+        Ok(Self { pool, reader, writer, commits })
     }
 
     /// The same database with a reader on the caller's own thread.
@@ -165,8 +178,8 @@ impl Db {
     /// # Errors
     /// When no connection can be opened.
     pub fn on_this_arbiter(&self) -> Result<Self, OpenError> {
-        let reader = start_reader(&self.pool)?;
-        Ok(Self { pool: self.pool.clone(), reader, writer: self.writer.clone() })
+        let reader = start_reader(&self.pool, &self.commits)?;
+        Ok(Self { reader, ..self.clone() })
     }
 
     /// The same database with a reader on `thread`.
@@ -174,10 +187,10 @@ impl Db {
     /// # Errors
     /// When no connection can be opened.
     pub fn on(&self, thread: &ArbiterHandle) -> Result<Self, OpenError> {
-        let connection = self.pool.get()?;
-        let reader = Reader::start_in_arbiter(thread, |_| Reader::new(connection));
+        let (connection, commits) = (self.pool.get()?, self.commits.clone());
+        let reader = Reader::start_in_arbiter(thread, |_| Reader::new(connection, commits));
         let reader = Handle::new("db reader", reader, LIMIT, DEADLINE);
-        Ok(Self { pool: self.pool.clone(), reader, writer: self.writer.clone() })
+        Ok(Self { reader, ..self.clone() })
     }
 
     /// Asks a question.
@@ -186,6 +199,14 @@ impl Db {
         query: Q,
     ) -> impl Future<Output = Result<Q::Output, AskError<DbError>>> + use<Q> {
         self.reader.ask(Read(query))
+    }
+
+    /// Asks a question whose answer may be known from before.
+    pub fn recall<Q: Memorable>(
+        &self,
+        query: Q,
+    ) -> impl Future<Output = Result<Q::Output, AskError<DbError>>> + use<Q> {
+        self.reader.ask(Recall(query))
     }
 
     /// Makes a change; the answer comes when it is durable.
@@ -212,8 +233,11 @@ impl Db {
     }
 }
 
-fn start_reader(pool: &r2d2::Pool<SqliteConnectionManager>) -> Result<Handle<Reader>, OpenError> {
-    let reader = Reader::new(pool.get()?).start();
+fn start_reader(
+    pool: &r2d2::Pool<SqliteConnectionManager>,
+    commits: &CommitCount,
+) -> Result<Handle<Reader>, OpenError> {
+    let reader = Reader::new(pool.get()?, commits.clone()).start();
     Ok(Handle::new("db reader", reader, LIMIT, DEADLINE))
 }
 

@@ -231,7 +231,7 @@ impl World {
     async fn head(&self, at: Repository, number: u8) -> bool {
         let (worker, now, kept_until) = (self.worker(), self.now(), self.kept_until());
         let (repository, digest) = (name(at), blob(number));
-        let found = worker.db.read(FindBlob { repository: repository.clone(), digest }).await.unwrap();
+        let found = worker.db.recall(FindBlob { repository: repository.clone(), digest }).await.unwrap();
         match found {
             Some(found) if found.referenced || found.kept_until >= now.after(self.grace) => true,
             Some(_) => worker.db.write(KeepBlob { repository, digest, kept_until }).await.unwrap(),
@@ -332,7 +332,7 @@ impl World {
         for (at, known) in &self.known {
             for number in (0..BLOBS).filter(|number| known.must_have(*number, now)) {
                 let (repository, digest) = (name(at), blob(number));
-                let found = self.worker().db.read(FindBlob { repository, digest }).await.unwrap();
+                let found = self.worker().db.recall(FindBlob { repository, digest }).await.unwrap();
                 let size = found.unwrap_or_else(|| panic!("{at} lost blob {number}")).size;
                 let file = self.worker().blobs.ask(Open { digest, size }).await.expect("a file is gone");
                 let mut bytes = vec![0; content(number).len()];
