@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::anonymous::{self, keyed_hash};
 use super::cache::{Cache, Finding, Key};
-use super::limiter::Limiter;
+use super::limiter::{Admission, Attempt, Limiter};
 use super::provider::{Provider, ProviderError, Validation};
 use super::{
     AuthError, AuthSettings, Authenticated, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret,
@@ -29,8 +29,34 @@ const LIMIT: usize = 20_000;
 const DEADLINE: Duration = Duration::from_secs(60);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// How many passwords may wait to be judged, beyond those that are.
+const PARKED: usize = 1024;
+
 /// Somebody who waits for the provider's verdict.
 type Waiting = oneshot::Sender<Result<Found, AuthError>>;
+
+/// Credentials that nothing is known of.
+struct Question {
+    key: Key,
+    credentials: Credentials,
+    address: Option<IpAddr>,
+    reply: Waiting,
+}
+
+impl Question {
+    /// What is counted, when it is a password that is tried.
+    fn attempt(&self) -> Option<Attempt> {
+        match &self.credentials {
+            Credentials::Basic { name, .. } => Some(Attempt::new(self.address, name)),
+            Credentials::Token(_) => None,
+        }
+    }
+
+    fn answer(self, answer: Result<Found, AuthError>) {
+        // Whoever asked may be gone.
+        let _unheard = self.reply.send(answer);
+    }
+}
 
 /// Owns what is known.
 pub struct AuthCache {
@@ -43,6 +69,8 @@ pub struct AuthCache {
     /// revocation does not share the answer to one from before it.
     asking: HashMap<(Key, u64), Vec<Waiting>>,
     limiter: Limiter,
+    /// Passwords that are not judged before others were.
+    parked: Vec<Question>,
     db: Db,
     readers: Vec<Recipient<Forget>>,
     /// Counts revocations, from 1.
@@ -160,6 +188,7 @@ impl AuthCache {
             cache: Cache::default(),
             asking: HashMap::new(),
             limiter,
+            parked: Vec::new(),
             db,
             readers: Vec::new(),
             epoch: 1,
@@ -233,33 +262,8 @@ impl AuthCache {
         address: Option<IpAddr>,
         context: &mut Context<Self>,
     ) -> ResponseFuture<Result<Found, AuthError>> {
-        let now = self.now();
-        if let Some((finding, believed_until)) = self.cache.get(&key, now) {
-            return Box::pin(std::future::ready(Ok(Found { finding, believed_until, epoch: self.epoch })));
-        }
-        if let Some(finding) = self.anonymous(&credentials) {
-            return Box::pin(std::future::ready(Ok(self.found(finding, self.epoch))));
-        }
-        if let Some(name) = login_name(&credentials)
-            && let Some(retry_after) = self.limiter.wait(address, name, now)
-        {
-            return Box::pin(std::future::ready(Err(AuthError::TooMany { retry_after })));
-        }
         let (reply, answer) = oneshot::channel();
-        let (provider, epoch) = (Arc::clone(&self.provider), self.epoch);
-        let waiting = self.asking.entry((key, epoch)).or_default();
-        waiting.push(reply);
-        if waiting.len() == 1 {
-            let until = now.after(self.settings.cache_ttl);
-            let name = login_name(&credentials).map(str::to_owned);
-            let asked = async move { ask_provider(provider.as_ref(), &credentials, until).await };
-            context.spawn(asked.into_actor(self).map(move |finding, cache, _| {
-                if let (Some(name), Ok(Finding::Nobody)) = (name, &finding) {
-                    cache.limiter.failed(address, &name, cache.now());
-                }
-                cache.conclude(key, epoch, finding);
-            }));
-        }
+        self.put(Question { key, credentials, address, reply }, context);
         Box::pin(
             async move { answer.await.unwrap_or(Err(AuthError::Unavailable { retry_after: RETRY_AFTER })) },
         )
