@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::{
@@ -89,6 +90,22 @@ pub(super) struct Introduction {
     pub(super) clock: Clock,
     /// Passwords are remembered by a hash that nobody outside of this process can compute.
     basic_key: Arc<[u8; 32]>,
+    pub(super) answers: Arc<Answers>,
+}
+
+/// How often somebody was known already, and how often not, over all workers.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Answers {
+    /// Counts one.
+    pub(super) fn count(&self, was_known: bool) {
+        let counter = if was_known { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Introduction {
@@ -178,7 +195,7 @@ impl AuthCache {
             filled.map(|()| random).map_err(|error| AskError::Refused(DbError::Failed(error.to_string())))
         };
         let anonymous_key = db.write(EnsureSecret { name: "anonymous_tokens", fresh: random()? }).await?;
-        let introduction = Introduction { clock, basic_key: Arc::new(random()?) };
+        let introduction = Introduction { clock, basic_key: Arc::new(random()?), answers: Arc::default() };
         let limiter = Limiter::new(settings.login_attempts_per_minute);
         let addr = Self::start_in_arbiter(thread, move |_| Self {
             settings,
@@ -268,13 +285,45 @@ impl AuthCache {
             async move { answer.await.unwrap_or(Err(AuthError::Unavailable { retry_after: RETRY_AFTER })) },
         )
     }
-}
 
-/// The name whose password is tried.
-fn login_name(credentials: &Credentials) -> Option<&str> {
-    match credentials {
-        Credentials::Basic { name, .. } => Some(name),
-        Credentials::Token(_) => None,
+    /// What is known without the provider.
+    fn known(&mut self, key: Key, credentials: &Credentials) -> Option<Found> {
+        if let Some((finding, believed_until)) = self.cache.get(&key, self.now()) {
+            return Some(Found { finding, believed_until, epoch: self.epoch });
+        }
+        self.anonymous(credentials).map(|finding| self.found(finding, self.epoch))
+    }
+
+    /// Answers at once, joins whoever asks the same, asks the provider, or parks a password that may not be judged yet.
+    fn put(&mut self, question: Question, context: &mut Context<Self>) {
+        let (key, epoch) = (question.key, self.epoch);
+        if let Some(found) = self.known(key, &question.credentials) {
+            return question.answer(Ok(found));
+        }
+        if let Some(waiting) = self.asking.get_mut(&(key, epoch)) {
+            return waiting.push(question.reply);
+        }
+        let attempt = question.attempt();
+        match attempt.map_or(Admission::Now, |attempt| self.limiter.admit(attempt)) {
+            Admission::Now => {}
+            Admission::Later if self.parked.len() < PARKED => return self.parked.push(question),
+            Admission::Later => return question.answer(Err(AuthError::TooMany { retry_after: RETRY_AFTER })),
+            Admission::After(retry_after) => return question.answer(Err(AuthError::TooMany { retry_after })),
+        }
+        self.asking.insert((key, epoch), vec![question.reply]);
+        let (provider, credentials) = (Arc::clone(&self.provider), question.credentials);
+        let until = self.now().after(self.settings.cache_ttl);
+        let asked = async move { ask_provider(provider.as_ref(), &credentials, until).await };
+        context.spawn(asked.into_actor(self).map(move |finding, cache, context| {
+            let was_wrong = matches!(finding, Ok(Finding::Nobody));
+            cache.conclude(key, epoch, finding);
+            if let Some(attempt) = attempt {
+                cache.limiter.settle(attempt, was_wrong);
+                for parked in std::mem::take(&mut cache.parked) {
+                    cache.put(parked, context);
+                }
+            }
+        }));
     }
 }
 
@@ -415,6 +464,29 @@ impl Handler<Logout> for AuthCache {
             }
             .into_actor(cache)
         }))
+    }
+}
+
+/// What the workers found in their copies since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheState {
+    /// Requests whose credentials were known.
+    pub hits: u64,
+    /// Requests whose credentials were not.
+    pub misses: u64,
+}
+
+/// Asks for the [`CacheState`].
+#[derive(Debug, Message)]
+#[rtype(result = "Result<CacheState, AuthError>")]
+pub struct ObserveCache;
+
+impl Handler<ObserveCache> for AuthCache {
+    type Result = Result<CacheState, AuthError>;
+
+    fn handle(&mut self, _: ObserveCache, _: &mut Self::Context) -> Self::Result {
+        let Answers { hits, misses } = &*self.introduction.answers;
+        Ok(CacheState { hits: hits.load(Ordering::Relaxed), misses: misses.load(Ordering::Relaxed) })
     }
 }
 

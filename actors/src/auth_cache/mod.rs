@@ -21,7 +21,7 @@ use std::time::Duration;
 use actix::Message;
 use sha2::{Digest as _, Sha256};
 
-pub use actor::{Administer, AuthCache, Purge};
+pub use actor::{Administer, AuthCache, CacheState, ObserveCache, Purge};
 pub use provider::{Provider, ProviderError, Validation};
 pub use reader::AuthReader;
 

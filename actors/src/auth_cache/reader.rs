@@ -72,7 +72,9 @@ impl Handler<Authenticate> for AuthReader {
         _: &mut Self::Context,
     ) -> Self::Result {
         let key = self.introduction.key(&credentials);
-        if let Some((finding, _)) = self.cache.get(&key, self.introduction.clock.now()) {
+        let known = self.cache.get(&key, self.introduction.clock.now());
+        self.introduction.answers.count(known.is_some());
+        if let Some((finding, _)) = known {
             return ActorResponse::reply(finding.answer());
         }
         let found = self.owner.ask(Find { key, credentials, address }).into_actor(self);

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
 use super::local::{Ensured, LocalProvider, ensure_admin};
+use super::password::Passwords;
 use super::provider::{ProviderError, Validation, Verdict};
 use super::*;
 use crate::ask::{AskError, Handle};
@@ -306,7 +307,8 @@ async fn the_embedded_provider_from_password_to_revocation() {
     assert_eq!(ensure_admin(&world.db, &clock, "root", &right).await.unwrap(), Ensured::Created);
     let again = ensure_admin(&world.db, &clock, "root", &Secret::new("other")).await.unwrap();
     assert_eq!(again, Ensured::AlreadyThere);
-    let provider = Arc::new(LocalProvider::new(world.db.clone(), clock.clone(), &settings(false)));
+    let provider =
+        Arc::new(LocalProvider::new(world.db.clone(), clock.clone(), Passwords::default(), &settings(false)));
     let readers = readers(settings(false), provider, &world.db, &clock).await;
     for (name, password) in [("root", "other"), ("nobody", "correct horse"), ("root", "")] {
         assert!(is_invalid(&readers[0].ask(basic(name, password)).await), "{name}");

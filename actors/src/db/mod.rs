@@ -11,14 +11,15 @@ pub mod writer;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ArbiterHandle, Message};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode};
 
-use crate::ask::{AskError, Handle};
-use reader::Reader;
+use crate::ask::{AskError, Handle, Load};
+use reader::{Reader, Reads};
 use writer::{Writer, WriterState};
 
 /// A question. It changes nothing and sees one consistent state.
@@ -138,6 +139,8 @@ pub struct Db {
     pool: r2d2::Pool<SqliteConnectionManager>,
     reader: Handle<Reader>,
     writer: Handle<Writer>,
+    /// What the readers of all threads did.
+    reads: Arc<Reads>,
 }
 
 impl Db {
@@ -156,8 +159,9 @@ impl Db {
             .build_unchecked(SqliteConnectionManager::file(path).with_init(prepare_reader));
         let addr = Writer::start_in_arbiter(thread, |_| Writer::new(connection));
         let writer = Handle::new("db writer", addr, LIMIT, DEADLINE);
-        let reader = start_reader(&pool)?;
-        Ok(Self { pool, reader, writer })
+        let reads = Arc::default();
+        let reader = start_reader(&pool, &reads)?;
+        Ok(Self { pool, reader, writer, reads })
     }
 
     /// The same database with a reader on the caller's own thread.
@@ -165,8 +169,8 @@ impl Db {
     /// # Errors
     /// When no connection can be opened.
     pub fn on_this_arbiter(&self) -> Result<Self, OpenError> {
-        let reader = start_reader(&self.pool)?;
-        Ok(Self { pool: self.pool.clone(), reader, writer: self.writer.clone() })
+        let reader = start_reader(&self.pool, &self.reads)?;
+        Ok(Self { reader, ..self.clone() })
     }
 
     /// The same database with a reader on `thread`.
@@ -174,10 +178,10 @@ impl Db {
     /// # Errors
     /// When no connection can be opened.
     pub fn on(&self, thread: &ArbiterHandle) -> Result<Self, OpenError> {
-        let connection = self.pool.get()?;
-        let reader = Reader::start_in_arbiter(thread, |_| Reader::new(connection));
+        let reader = Reader::new(self.pool.get()?, Arc::clone(&self.reads));
+        let reader = Reader::start_in_arbiter(thread, |_| reader);
         let reader = Handle::new("db reader", reader, LIMIT, DEADLINE);
-        Ok(Self { pool: self.pool.clone(), reader, writer: self.writer.clone() })
+        Ok(Self { reader, ..self.clone() })
     }
 
     /// Asks a question.
@@ -206,14 +210,22 @@ impl Db {
         self.writer.is_alive()
     }
 
-    /// How many writes wait.
-    pub fn writes_in_flight(&self) -> usize {
-        self.writer.in_flight()
+    /// What the writer was asked since the start.
+    pub fn write_load(&self) -> Load {
+        self.writer.load()
+    }
+
+    /// How many questions the readers of all threads answered since the start, and how long those took.
+    pub fn reads(&self) -> (u64, Duration) {
+        self.reads.so_far()
     }
 }
 
-fn start_reader(pool: &r2d2::Pool<SqliteConnectionManager>) -> Result<Handle<Reader>, OpenError> {
-    let reader = Reader::new(pool.get()?).start();
+fn start_reader(
+    pool: &r2d2::Pool<SqliteConnectionManager>,
+    reads: &Arc<Reads>,
+) -> Result<Handle<Reader>, OpenError> {
+    let reader = Reader::new(pool.get()?, Arc::clone(reads)).start();
     Ok(Handle::new("db reader", reader, LIMIT, DEADLINE))
 }
 

@@ -1,7 +1,10 @@
 //! How the registry is.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use mcr_actors::db::queries::repositories::ListRepositories;
+use mcr_actors::registry::ActorState;
 use mcr_actors::upload::CheckStorage;
 
 use super::model::{ActorModel, Actors, Health, Problem, Ready, ReadyCheck};
@@ -49,9 +52,20 @@ pub async fn ready(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
 pub async fn actors(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let states = call.state.registry.actors().into_iter();
     let actors = states
-        .map(|state| ActorModel { name: state.name, alive: state.alive, in_flight: state.in_flight })
+        .map(|ActorState { name, alive, load }| ActorModel {
+            name,
+            alive,
+            in_flight: load.in_flight,
+            messages: load.messages,
+            mean_us: mean(load.time, load.messages),
+            refused: load.refused,
+        })
         .collect();
     Ok(HttpResponse::Ok().json(Actors { actors }))
+}
+
+fn mean(time: Duration, count: u64) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX) / count.max(1)
 }
 
 /// Everything that is counted, for Prometheus.
