@@ -10,6 +10,7 @@ mod concurrency;
 mod full_disk;
 mod kill;
 mod malformed;
+mod matrix;
 mod memory;
 mod protocol;
 mod race;
