@@ -296,3 +296,40 @@ async fn began_upload(
 
 /// What the registry calls itself when tokens are asked for.
 pub const SERVICE: &str = "mcr";
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+    use actix_web::test::TestRequest;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(value: &[u8]) -> Result<Option<Credentials>, ApiError> {
+        let Ok(value) = HeaderValue::from_bytes(value) else { return Ok(None) };
+        credentials(&TestRequest::default().insert_header((header::AUTHORIZATION, value)).to_http_request())
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_and_a_password_come_back_as_they_were(name in "[^:\\x00]{0,20}", password in "\\PC{1,20}") {
+            let encoded = format!("bAsIc {}", STANDARD.encode(format!("{name}:{password}")));
+            match read(encoded.as_bytes()) {
+                Ok(Some(Credentials::Basic { name: found, password: secret })) => {
+                    prop_assert_eq!((found, secret.expose()), (name, password.as_str()));
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+
+        #[test]
+        fn any_header_is_credentials_or_401(
+            value in prop::collection::vec(any::<u8>(), 0..60),
+            scheme in prop::sample::select(vec!["", "Basic ", "Bearer ", "basic  ", "Digest "]),
+        ) {
+            if let Err(error) = read(&[scheme.as_bytes(), &value].concat()) {
+                prop_assert_eq!(error.status(), StatusCode::UNAUTHORIZED);
+            }
+        }
+    }
+}
