@@ -170,6 +170,16 @@ pub(super) struct Found {
     pub(super) finding: Finding,
     pub(super) believed_until: Timestamp,
     pub(super) epoch: u64,
+    /// Whether it was in memory.
+    pub(super) remembered: bool,
+}
+
+impl Found {
+    /// As the answer to who asked.
+    pub(super) fn answer(self) -> Result<Authenticated, AuthError> {
+        let answer = self.finding.answer();
+        if self.remembered { answer.map_err(AuthError::remembered) } else { answer }
+    }
 }
 
 fn unavailable(error: &ProviderError) -> AuthError {
@@ -234,7 +244,7 @@ impl AuthCache {
 
     fn found(&self, finding: Finding, epoch: u64) -> Found {
         let believed_until = finding.believed_until(self.now(), self.settings.cache_ttl);
-        Found { finding, believed_until, epoch }
+        Found { finding, believed_until, epoch, remembered: false }
     }
 
     /// Answers everybody who waits for these credentials.
@@ -289,7 +299,7 @@ impl AuthCache {
     /// What is known without the provider.
     fn known(&mut self, key: Key, credentials: &Credentials) -> Option<Found> {
         if let Some((finding, believed_until)) = self.cache.get(&key, self.now()) {
-            return Some(Found { finding, believed_until, epoch: self.epoch });
+            return Some(Found { finding, believed_until, epoch: self.epoch, remembered: true });
         }
         self.anonymous(credentials).map(|finding| self.found(finding, self.epoch))
     }
@@ -415,7 +425,7 @@ impl Handler<Login> for AuthCache {
         let found = self.find(self.introduction.key(&credentials), credentials, address, context);
         let provider = Arc::clone(&self.provider);
         let logged_in = async move {
-            let known = found.await?.finding.answer()?;
+            let known = found.await?.answer()?;
             match known.token_hash {
                 Some(_) => {
                     Ok(LoggedIn { token: password, principal: known.principal, expires_at: known.expires_at })

@@ -156,7 +156,7 @@ fn login(name: &str, password: &str) -> Login {
 }
 
 fn is_invalid<T>(result: &Result<T, AskError<AuthError>>) -> bool {
-    matches!(result, Err(AskError::Refused(AuthError::Invalid)))
+    matches!(result, Err(AskError::Refused(AuthError::Invalid | AuthError::StillInvalid)))
 }
 
 #[actix::test]
