@@ -413,3 +413,45 @@ fn forwarded_addresses_are_believed_only_from_trusted_proxies() {
         assert_eq!(entry["items"][0]["address"], expected);
     }
 }
+
+#[test]
+fn a_wrong_password_tried_again_and_again_is_recorded_once() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut guesser = server.stranger().authorized("Basic YWRtaW46d3Jvbmc=");
+    let began = std::time::Instant::now();
+    for _ in 0..200 {
+        assert_eq!(guesser.get("/v2/").status, 401);
+    }
+    let failed = "/v1/audit?event_type=login_failed";
+    let failed = expect(&mut server.client(), 200, "GET", failed, Value::Null)["total"].as_u64().unwrap();
+    // A verdict is remembered for some seconds, and then tried again.
+    assert!((1..=1 + began.elapsed().as_secs()).contains(&failed), "{failed} entries");
+}
+
+#[test]
+fn readiness_says_what_is_missing() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    let lines = |answer: &Value| -> Vec<(String, bool)> {
+        let checks = answer["checks"].as_array().unwrap().iter();
+        checks.map(|check| (check["name"].as_str().unwrap().to_owned(), check["ok"] == true)).collect()
+    };
+    let all = |storage, free| {
+        let checks = [("database", true), ("storage", storage), ("free space", free)];
+        let more = [("provider", true), ("actors", true)];
+        checks.into_iter().chain(more).map(|(name, ok)| (name.to_owned(), ok)).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&expect(&mut admin, 200, "GET", "/v1/ready", Value::Null)), all(true, true));
+    assert!(server.files("uploads").is_empty());
+    let (uploads, away) = (server.data.join("uploads"), server.data.join("away"));
+    std::fs::rename(&uploads, &away).unwrap();
+    assert_eq!(lines(&expect(&mut admin, 503, "GET", "/v1/ready", Value::Null)), all(false, false));
+    std::fs::rename(&away, &uploads).unwrap();
+    expect(&mut admin, 200, "GET", "/v1/ready", Value::Null);
+    drop(server);
+    let server = data.start(&[("MCR_STORAGE_MIN_FREE", "1000000TiB")]);
+    let full = expect(&mut server.client(), 503, "GET", "/v1/ready", Value::Null);
+    assert_eq!(lines(&full), all(true, false));
+}
