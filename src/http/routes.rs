@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
@@ -156,6 +156,8 @@ pub async fn serve(request: HttpRequest, payload: web::Payload, state: web::Data
         }
     };
     let headers = response.headers_mut();
+    // What somebody pushed must not become a page in a browser, whatever it looks like.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if is_oci {
         let version = HeaderName::from_static("docker-distribution-api-version");
         headers.insert(version, HeaderValue::from_static("registry/2.0"));

@@ -513,3 +513,20 @@ fn what_clients_send_beside_the_protocol_changes_nothing() {
     let challenges = challenged.headers.iter().filter(|(name, _)| name == "www-authenticate").count();
     assert_eq!((challenged.status, challenges), (401, 1));
 }
+
+#[test]
+fn what_is_pushed_never_becomes_a_page_in_a_browser() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let page = br#"{"schemaVersion":2,"x":"<script>alert(1)</script>"}"#;
+    let html = [("Content-Type", "text/html")];
+    assert_eq!(client.request("PUT", "/v2/a/manifests/page", &html, page).status, 201);
+    let served = client.get("/v2/a/manifests/page");
+    assert_eq!(served.header("content-type"), Some("text/html"), "it is served as it was pushed");
+    assert_eq!(served.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(served.header("content-security-policy"), Some("default-src 'none'; sandbox"));
+    assert_eq!(push_blob(&mut client, "a", page).unwrap().status, 201);
+    let served = client.get(&format!("/v2/a/blobs/{}", digest(page)));
+    assert_eq!(served.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(served.header("x-content-type-options"), Some("nosniff"));
+}
