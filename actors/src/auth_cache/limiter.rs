@@ -5,7 +5,7 @@
 //! of guesses made at once would all be judged.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ const CAPACITY: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 /// Who is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
+    /// An address, or the network of one of version 6.
     Address(IpAddr),
     /// The SHA-256 of a name, which can be as long as a client likes.
     Name([u8; 32]),
@@ -35,11 +36,22 @@ pub(super) struct Attempt {
 impl Attempt {
     /// From `address`, at the password of `name`.
     pub(super) fn new(address: Option<IpAddr>, name: &str) -> Self {
-        Self { address: address.map(Key::Address), name: Key::Name(Sha256::digest(name.as_bytes()).into()) }
+        Self {
+            address: address.map(|address| Key::Address(network(address))),
+            name: Key::Name(Sha256::digest(name.as_bytes()).into()),
+        }
     }
 
     fn keys(self) -> impl Iterator<Item = Key> {
         self.address.into_iter().chain([self.name])
+    }
+}
+
+/// Whoever has one address of version 6 has the 2^64 of its network, and could come from another each time.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -162,6 +174,18 @@ mod tests {
         }
         assert_eq!(limiter.admit(from(2, "bob")), Admission::Now);
         limiter.purge();
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one() {
+        let mut limiter = limiter();
+        let of = |address: &str, name: &str| Attempt::new(Some(address.parse().unwrap()), name);
+        for (address, name) in [("2001:db8::1", "a"), ("2001:db8::2", "b"), ("2001:db8::ffff:0:1", "c")] {
+            assert_eq!(limiter.admit(of(address, name)), Admission::Now);
+            limiter.settle(of(address, name), true);
+        }
+        assert!(is_refused(limiter.admit(of("2001:db8::3", "d"))));
+        assert_eq!(limiter.admit(of("2001:db8:0:1::3", "d")), Admission::Now);
     }
 
     #[test]
