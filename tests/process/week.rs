@@ -197,3 +197,18 @@ fn the_other_verbs_do_what_they_say() {
     mcrctl.fails(1, &["policy", "create", "--effect", "deny", "--priority", "0"]);
     mcrctl.fails(2, &["policy", "create", "--priority", "1", "--nonsense"]);
 }
+
+#[test]
+fn a_stranger_cannot_write_to_an_administrators_terminal() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(&server);
+    let name = "x\u{1b}[2J\u{1b}]0;title\u{7}\r\nforged\u{202e}";
+    let login = serde_json::json!({"username": name, "password": "wrong"}).to_string();
+    assert_eq!(server.stranger().request("POST", "/v1/auth/login", &[], login.as_bytes()).status, 401);
+    let listed = mcrctl.run(&["audit", "list", "--event", "login_failed"], "");
+    let said = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(said.contains("forged") && said.lines().count() == 2, "{said:?}");
+    assert!(!said.contains(['\u{1b}', '\u{7}', '\r', '\u{202e}']), "{said:?}");
+}
