@@ -11,6 +11,7 @@ mod full_disk;
 mod kill;
 mod kill_sweep;
 mod malformed;
+mod matrix;
 mod memory;
 mod protocol;
 mod race;

@@ -150,3 +150,65 @@ fn its_file_is_its_owners_and_its_failures_say_what_to_do() {
     let completions = mcrctl.run(&["completions", "bash"], "");
     assert!(String::from_utf8_lossy(&completions.stdout).contains("_mcrctl"));
 }
+
+#[test]
+fn it_trusts_the_authority_that_it_is_given_and_no_other() {
+    let data = Data::new();
+    let server = data.start_tls();
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    let (url, authority) = (format!("https://{}", server.address), server.data.join("tls/ca.crt"));
+    let password = std::fs::read_to_string(server.data.join("admin-password")).unwrap();
+    let login = ["login", "--server", &url, "-u", "admin", "--password-stdin"];
+    let stranger = mcrctl.run(&login, &password);
+    assert_eq!(stranger.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&stranger.stderr).into_owned();
+    assert!(said.contains("--ca-cert"), "{said}");
+    let ours = ["--ca-cert", authority.to_str().unwrap()];
+    let done = mcrctl.run(&[&ours[..], &login].concat(), &password);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    // It is remembered with the login, and can be named for one command.
+    assert_eq!(mcrctl.json(&["status"])["ready"], true);
+    assert_eq!(mcrctl.json(&[&ours[..], &["status"]].concat())["ready"], true);
+}
+
+#[test]
+fn the_other_verbs_do_what_they_say() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(&server);
+    mcrctl.json(&["user", "create", "ci", "--system"]);
+    assert_eq!(mcrctl.json(&["user", "disable", "ci"])["disabled"], true);
+    assert_eq!(mcrctl.json(&["user", "enable", "ci"])["disabled"], false);
+    mcrctl.json(&["token", "create", "deploy", "--user", "ci"]);
+    assert_eq!(mcrctl.json(&["token", "list"])["items"][0]["name"], "deploy");
+    mcrctl.json(&["user", "delete", "ci"]);
+    assert_eq!(mcrctl.json(&["token", "list"])["total"], 0);
+    let rule =
+        mcrctl.json(&["policy", "create", "--effect", "deny", "--priority", "7", "--repository", "a/**"]);
+    let id = rule["id"].to_string();
+    let updated = mcrctl.json(&["policy", "update", &id, "--priority", "9", "--description", "closed"]);
+    assert_eq!((&updated["priority"], &updated["description"]), (&9.into(), &"closed".into()));
+    assert_eq!(updated["repositories"], serde_json::json!(["a/**"]));
+    mcrctl.json(&["policy", "disable", &id]);
+    assert_eq!(mcrctl.json(&["policy", "enable", &id])["enabled"], true);
+    assert_eq!(mcrctl.json(&["gc", "run", "--dry-run", "--wait"])["outcome"], "done");
+    assert_eq!(mcrctl.json(&["gc", "status"])["state"], "idle");
+    mcrctl.fails(1, &["policy", "create", "--effect", "deny", "--priority", "0"]);
+    mcrctl.fails(2, &["policy", "create", "--priority", "1", "--nonsense"]);
+}
+
+#[test]
+fn a_stranger_cannot_write_to_an_administrators_terminal() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(&server);
+    let name = "x\u{1b}[2J\u{1b}]0;title\u{7}\r\nforged\u{202e}";
+    let login = serde_json::json!({"username": name, "password": "wrong"}).to_string();
+    assert_eq!(server.stranger().request("POST", "/v1/auth/login", &[], login.as_bytes()).status, 401);
+    let listed = mcrctl.run(&["audit", "list", "--event", "login_failed"], "");
+    let said = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(said.contains("forged") && said.lines().count() == 2, "{said:?}");
+    assert!(!said.contains(['\u{1b}', '\u{7}', '\r', '\u{202e}']), "{said:?}");
+}

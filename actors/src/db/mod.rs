@@ -12,15 +12,16 @@ pub mod writer;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ArbiterHandle, Message};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode};
 
-use crate::ask::{AskError, Handle};
+use crate::ask::{AskError, Handle, Load};
 pub use memory::Memorable;
-use reader::Reader;
+use reader::{Reader, Reads};
 use writer::{CommitCount, Writer, WriterState};
 
 /// A question. It changes nothing and sees one consistent state.
@@ -149,6 +150,8 @@ pub struct Db {
     reader: Handle<Reader>,
     writer: Handle<Writer>,
     commits: CommitCount,
+    /// What the readers of all threads did.
+    reads: Arc<Reads>,
 }
 
 impl Db {
@@ -169,8 +172,9 @@ impl Db {
         let counted = commits.clone();
         let addr = Writer::start_in_arbiter(thread, |_| Writer::new(connection, counted));
         let writer = Handle::new("db writer", addr, LIMIT, DEADLINE);
-        let reader = start_reader(&pool, &commits)?;
-        Ok(Self { pool, reader, writer, commits })
+        let reads = Arc::default();
+        let reader = start_reader(&pool, &commits, &reads)?;
+        Ok(Self { pool, reader, writer, commits, reads })
     }
 
     /// The same database with a reader on the caller's own thread.
@@ -178,7 +182,7 @@ impl Db {
     /// # Errors
     /// When no connection can be opened.
     pub fn on_this_arbiter(&self) -> Result<Self, OpenError> {
-        let reader = start_reader(&self.pool, &self.commits)?;
+        let reader = start_reader(&self.pool, &self.commits, &self.reads)?;
         Ok(Self { reader, ..self.clone() })
     }
 
@@ -187,8 +191,8 @@ impl Db {
     /// # Errors
     /// When no connection can be opened.
     pub fn on(&self, thread: &ArbiterHandle) -> Result<Self, OpenError> {
-        let (connection, commits) = (self.pool.get()?, self.commits.clone());
-        let reader = Reader::start_in_arbiter(thread, |_| Reader::new(connection, commits));
+        let reader = Reader::new(self.pool.get()?, self.commits.clone(), Arc::clone(&self.reads));
+        let reader = Reader::start_in_arbiter(thread, |_| reader);
         let reader = Handle::new("db reader", reader, LIMIT, DEADLINE);
         Ok(Self { reader, ..self.clone() })
     }
@@ -227,17 +231,23 @@ impl Db {
         self.writer.is_alive()
     }
 
-    /// How many writes wait.
-    pub fn writes_in_flight(&self) -> usize {
-        self.writer.in_flight()
+    /// What the writer was asked since the start.
+    pub fn write_load(&self) -> Load {
+        self.writer.load()
+    }
+
+    /// How many questions the readers of all threads answered since the start, and how long those took.
+    pub fn reads(&self) -> (u64, Duration) {
+        self.reads.so_far()
     }
 }
 
 fn start_reader(
     pool: &r2d2::Pool<SqliteConnectionManager>,
     commits: &CommitCount,
+    reads: &Arc<Reads>,
 ) -> Result<Handle<Reader>, OpenError> {
-    let reader = Reader::new(pool.get()?, commits.clone()).start();
+    let reader = Reader::new(pool.get()?, commits.clone(), Arc::clone(reads)).start();
     Ok(Handle::new("db reader", reader, LIMIT, DEADLINE))
 }
 

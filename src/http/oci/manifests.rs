@@ -52,7 +52,10 @@ fn describe(call: &Call, head: &ManifestHead, by_tag: bool) -> Result<HttpRespon
     if unchanged {
         return Err(response.finish());
     }
-    response.content_type(head.media_type.as_str());
+    // The type is the pusher's choice, and may be one that browsers show.
+    response
+        .content_type(head.media_type.as_str())
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"));
     Ok(response)
 }
 

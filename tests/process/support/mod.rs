@@ -43,6 +43,14 @@ impl Data {
     pub(crate) fn start(&self, settings: &[(&str, &str)]) -> Server {
         Server::start(&self.path().join("data"), settings)
     }
+
+    /// The same over TLS, with a certificate of its own authority.
+    pub(crate) fn start_tls(&self) -> Server {
+        let data = self.path().join("data");
+        let mut command = Command::new(program());
+        command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
+        Server::spawn(command, &data)
+    }
 }
 
 /// A running server; it is killed when it goes out of scope.
