@@ -35,7 +35,7 @@ pub struct Call {
     /// Who asks; nobody on open routes.
     pub caller: Option<Caller>,
     /// The actors and the settings.
-    pub state: State,
+    pub state: web::Data<State>,
     /// What its path names.
     pub target: Target,
     /// Under which id it is logged and audited.
@@ -144,9 +144,9 @@ pub async fn serve(request: HttpRequest, payload: web::Payload, state: web::Data
     let path = request.uri().path();
     let is_oci = path == "/v2" || path.starts_with("/v2/");
     let answered = if is_oci {
-        answer(&request, &mut payload, state.get_ref(), &request_id).await
+        answer(&request, &mut payload, &state, &request_id).await
     } else {
-        admin::routes::answer(&request, &mut payload, state.get_ref(), &request_id).await
+        admin::routes::answer(&request, &mut payload, &state, &request_id).await
     };
     let mut response = match answered {
         Ok(response) => response,
@@ -218,7 +218,7 @@ pub(super) struct About {
 async fn answer(
     request: &HttpRequest,
     payload: &mut Payload,
-    state: &State,
+    state: &web::Data<State>,
     request_id: &str,
 ) -> Result<HttpResponse, ApiError> {
     let parsed = path::parse(request.uri().path());

@@ -2,7 +2,7 @@
 
 use actix_web::dev::Payload;
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
 use mcr_actors::domain::{Action, Origin};
 
@@ -51,7 +51,7 @@ pub struct AdminCall {
     /// Who asks; nobody on open routes.
     pub caller: Option<Caller>,
     /// The actors and the settings.
-    pub state: State,
+    pub state: web::Data<State>,
     /// What its path names.
     pub target: Target,
     /// Under which id it is logged and audited.
@@ -143,7 +143,7 @@ fn allowed(shape: Shape) -> String {
 pub async fn answer(
     request: &HttpRequest,
     payload: &mut Payload,
-    state: &State,
+    state: &web::Data<State>,
     request_id: &str,
 ) -> Result<HttpResponse, ApiError> {
     let parsed = path::parse(request.uri().path());

@@ -79,7 +79,7 @@ fn mean(time: Duration, count: u64) -> u64 {
     (status = 200, body = String, content_type = "application/openmetrics-text"), (status = 401, body = Problem),
     (status = 403, body = Problem)))]
 pub async fn metrics(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let State { worker, registry, metrics, .. } = &call.state;
+    let State { worker, registry, metrics, .. } = call.state.get_ref();
     let text = metrics.shared().text(worker, registry).await?;
     Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text))
 }
