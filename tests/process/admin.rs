@@ -262,6 +262,27 @@ fn too_many_wrong_passwords_have_to_wait() {
 }
 
 #[test]
+fn guesses_made_at_once_are_limited_like_those_made_one_after_another() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_AUTH_LOGIN_ATTEMPTS_PER_MINUTE", "3")]);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let guess = |index| {
+            let mut client = server.stranger();
+            scope.spawn(move || {
+                let body = json!({"username": "admin", "password": format!("guess {index}")});
+                send(&mut client, "POST", "/v1/auth/login", &body).status
+            })
+        };
+        let guesses: Vec<_> = (0..64).map(guess).collect();
+        guesses.into_iter().map(|guess| guess.join().unwrap()).collect()
+    });
+    let judged = statuses.iter().filter(|status| **status == 401).count();
+    // On a slow machine a place comes back meanwhile: one in twenty seconds.
+    assert!((3..=6).contains(&judged), "{judged} guesses were judged");
+    assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
+}
+
+#[test]
 fn no_secret_is_in_the_log_or_the_database() {
     let data = Data::new();
     let server = data.start(&[("MCR_LOG_LEVEL", "trace")]);
@@ -337,14 +358,16 @@ fn each_request_has_a_line_that_says_who_did_what_where() {
         assert!(given.len() == 32 && given != odd, "{given}");
     }
     assert_eq!(server.stranger().get("/v2/nothing/tags/list").status, 401);
+    assert_eq!(admin.get("/v2/token").status, 200);
     let lines = requests(&server);
+    assert!(lines.iter().any(|line| line["principal"] == "admin" && line["action"] == "-"), "a login");
     let line = lines.iter().find(|line| line["request_id"] == "build-7").unwrap();
     assert_eq!((&line["principal"], &line["action"]), (&json!("admin"), &json!("registry:push")));
     assert_eq!((&line["repository"], &line["status"]), (&json!("team/app"), &json!(202)));
     assert_eq!((&line["received"], &line["bytes"]), (&json!(3), &json!(0)));
     assert!(line["us"].is_u64() && line["time"].is_string(), "{line}");
     assert!(line["message"].as_str().unwrap().starts_with("PATCH /v2/team/app/blobs/uploads/"), "{line}");
-    let last = lines.last().unwrap();
+    let last = &lines[lines.len() - 2];
     assert_eq!((&last["principal"], &last["repository"]), (&json!("-"), &json!("nothing")));
     assert_eq!((&last["action"], &last["status"]), (&json!("registry:pull"), &json!(401)));
     assert!(lines.iter().any(|line| line["action"] == "administration" && line["repository"] == "team/app"));
