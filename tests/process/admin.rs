@@ -478,3 +478,60 @@ fn readiness_says_what_is_missing() {
     let full = expect(&mut server.client(), 503, "GET", "/v1/ready", Value::Null);
     assert_eq!(lines(&full), all(true, false));
 }
+
+/// Looks until it is so.
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !so() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "never {what}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn sighup_reads_the_rules_again_and_a_bad_one_changes_nothing() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    let store = |patterns: &str| {
+        let insert = "INSERT INTO policy_rules (priority, effect, actions, repositories)
+                      VALUES (1, 'deny', '[\"registry:pull\",\"registry:push\"]', ?1)";
+        assert_eq!(database.execute(insert, [patterns]).unwrap(), 1);
+    };
+    store("[\"closed/**\"]");
+    assert_eq!(admin.get("/v2/closed/a/tags/list").status, 404, "nobody has read it yet");
+    server.hang_up();
+    until("read again", || admin.get("/v2/closed/a/tags/list").status == 403);
+    database.execute("UPDATE policy_rules SET repositories = '[\"other/**\"]'", []).unwrap();
+    store("[\"NOT A PATTERN\"]");
+    server.hang_up();
+    until("refused", || server.log().contains("NOT A PATTERN"));
+    assert_eq!(admin.get("/v2/closed/a/tags/list").status, 403, "the old rules hold");
+    assert_eq!(admin.get("/v2/other/a/tags/list").status, 404);
+}
+
+#[test]
+fn whoever_is_kept_from_the_rules_finds_the_rule_that_does_it_in_the_audit_log() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    expect(&mut admin, 201, "POST", "/v1/users", json!({"name": "ops", "account_type": "system"}));
+    let token = json!({"name": "t", "user": "ops", "roles": ["ops"]});
+    let token = expect(&mut admin, 201, "POST", "/v1/tokens", token);
+    let mut ops = server.stranger().authorized(&format!("Bearer {}", token["token"].as_str().unwrap()));
+    expect(&mut ops, 403, "GET", "/v1/policy/rules", Value::Null);
+    let mut rule = |effect: &str| {
+        let rule = json!({"effect": effect, "priority": 5, "roles": ["ops"], "actions": ["policy:manage"]});
+        expect(&mut admin, 201, "POST", "/v1/policy/rules", rule)["id"].clone()
+    };
+    rule("allow");
+    expect(&mut ops, 200, "GET", "/v1/policy/rules", Value::Null);
+    expect(&mut ops, 403, "GET", "/v1/users", Value::Null);
+    let deny = rule("deny");
+    expect(&mut ops, 403, "GET", "/v1/policy/rules", Value::Null);
+    let denied = "/v1/audit?event_type=access_denied&n=1";
+    let denied = expect(&mut server.client(), 200, "GET", denied, Value::Null)["items"][0].clone();
+    assert_eq!((&denied["actor"], &denied["details"]["rule"]), (&json!("ops"), &deny));
+    assert_eq!(denied["details"]["action"], "policy:manage");
+}
