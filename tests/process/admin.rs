@@ -262,6 +262,27 @@ fn too_many_wrong_passwords_have_to_wait() {
 }
 
 #[test]
+fn guesses_made_at_once_are_limited_like_those_made_one_after_another() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_AUTH_LOGIN_ATTEMPTS_PER_MINUTE", "3")]);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let guess = |index| {
+            let mut client = server.stranger();
+            scope.spawn(move || {
+                let body = json!({"username": "admin", "password": format!("guess {index}")});
+                send(&mut client, "POST", "/v1/auth/login", &body).status
+            })
+        };
+        let guesses: Vec<_> = (0..64).map(guess).collect();
+        guesses.into_iter().map(|guess| guess.join().unwrap()).collect()
+    });
+    let judged = statuses.iter().filter(|status| **status == 401).count();
+    // On a slow machine a place comes back meanwhile: one in twenty seconds.
+    assert!((3..=6).contains(&judged), "{judged} guesses were judged");
+    assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
+}
+
+#[test]
 fn no_secret_is_in_the_log_or_the_database() {
     let data = Data::new();
     let server = data.start(&[("MCR_LOG_LEVEL", "trace")]);
@@ -337,14 +358,16 @@ fn each_request_has_a_line_that_says_who_did_what_where() {
         assert!(given.len() == 32 && given != odd, "{given}");
     }
     assert_eq!(server.stranger().get("/v2/nothing/tags/list").status, 401);
+    assert_eq!(admin.get("/v2/token").status, 200);
     let lines = requests(&server);
+    assert!(lines.iter().any(|line| line["principal"] == "admin" && line["action"] == "-"), "a login");
     let line = lines.iter().find(|line| line["request_id"] == "build-7").unwrap();
     assert_eq!((&line["principal"], &line["action"]), (&json!("admin"), &json!("registry:push")));
     assert_eq!((&line["repository"], &line["status"]), (&json!("team/app"), &json!(202)));
     assert_eq!((&line["received"], &line["bytes"]), (&json!(3), &json!(0)));
     assert!(line["us"].is_u64() && line["time"].is_string(), "{line}");
     assert!(line["message"].as_str().unwrap().starts_with("PATCH /v2/team/app/blobs/uploads/"), "{line}");
-    let last = lines.last().unwrap();
+    let last = &lines[lines.len() - 2];
     assert_eq!((&last["principal"], &last["repository"]), (&json!("-"), &json!("nothing")));
     assert_eq!((&last["action"], &last["status"]), (&json!("registry:pull"), &json!(401)));
     assert!(lines.iter().any(|line| line["action"] == "administration" && line["repository"] == "team/app"));
@@ -454,4 +477,61 @@ fn readiness_says_what_is_missing() {
     let server = data.start(&[("MCR_STORAGE_MIN_FREE", "1000000TiB")]);
     let full = expect(&mut server.client(), 503, "GET", "/v1/ready", Value::Null);
     assert_eq!(lines(&full), all(true, false));
+}
+
+/// Looks until it is so.
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !so() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "never {what}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn sighup_reads_the_rules_again_and_a_bad_one_changes_nothing() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    let store = |patterns: &str| {
+        let insert = "INSERT INTO policy_rules (priority, effect, actions, repositories)
+                      VALUES (1, 'deny', '[\"registry:pull\",\"registry:push\"]', ?1)";
+        assert_eq!(database.execute(insert, [patterns]).unwrap(), 1);
+    };
+    store("[\"closed/**\"]");
+    assert_eq!(admin.get("/v2/closed/a/tags/list").status, 404, "nobody has read it yet");
+    server.hang_up();
+    until("read again", || admin.get("/v2/closed/a/tags/list").status == 403);
+    database.execute("UPDATE policy_rules SET repositories = '[\"other/**\"]'", []).unwrap();
+    store("[\"NOT A PATTERN\"]");
+    server.hang_up();
+    until("refused", || server.log().contains("NOT A PATTERN"));
+    assert_eq!(admin.get("/v2/closed/a/tags/list").status, 403, "the old rules hold");
+    assert_eq!(admin.get("/v2/other/a/tags/list").status, 404);
+}
+
+#[test]
+fn whoever_is_kept_from_the_rules_finds_the_rule_that_does_it_in_the_audit_log() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    expect(&mut admin, 201, "POST", "/v1/users", json!({"name": "ops", "account_type": "system"}));
+    let token = json!({"name": "t", "user": "ops", "roles": ["ops"]});
+    let token = expect(&mut admin, 201, "POST", "/v1/tokens", token);
+    let mut ops = server.stranger().authorized(&format!("Bearer {}", token["token"].as_str().unwrap()));
+    expect(&mut ops, 403, "GET", "/v1/policy/rules", Value::Null);
+    let mut rule = |effect: &str| {
+        let rule = json!({"effect": effect, "priority": 5, "roles": ["ops"], "actions": ["policy:manage"]});
+        expect(&mut admin, 201, "POST", "/v1/policy/rules", rule)["id"].clone()
+    };
+    rule("allow");
+    expect(&mut ops, 200, "GET", "/v1/policy/rules", Value::Null);
+    expect(&mut ops, 403, "GET", "/v1/users", Value::Null);
+    let deny = rule("deny");
+    expect(&mut ops, 403, "GET", "/v1/policy/rules", Value::Null);
+    let denied = "/v1/audit?event_type=access_denied&n=1";
+    let denied = expect(&mut server.client(), 200, "GET", denied, Value::Null)["items"][0].clone();
+    assert_eq!((&denied["actor"], &denied["details"]["rule"]), (&json!("ops"), &deny));
+    assert_eq!(denied["details"]["action"], "policy:manage");
 }

@@ -1,6 +1,9 @@
 //! An administrator's week with `mcrctl --json`, against the real server; and what the program does by itself.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -211,4 +214,31 @@ fn a_stranger_cannot_write_to_an_administrators_terminal() {
     let said = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(said.contains("forged") && said.lines().count() == 2, "{said:?}");
     assert!(!said.contains(['\u{1b}', '\u{7}', '\r', '\u{202e}']), "{said:?}");
+}
+
+#[test]
+fn the_tail_of_the_audit_log_prints_what_comes_and_only_that() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(&server);
+    mcrctl.json(&["user", "create", "before", "--system"]);
+    let mut tail = mcrctl.spawn(&["--json", "audit", "tail", "--event", "user_created"]);
+    let (lines, line) = mpsc::channel();
+    let printed = BufReader::new(tail.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        // Whoever listened may have heard enough.
+        printed.lines().map_while(Result::ok).for_each(|text| drop(lines.send(text)));
+    });
+    // It may not have begun yet when one is made.
+    let first = (0..60).find_map(|number| {
+        mcrctl.json(&["user", "create", &format!("after-{number}"), "--system"]);
+        line.recv_timeout(Duration::from_millis(500)).ok()
+    });
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    reader.join().unwrap();
+    let first: Value = serde_json::from_str(&first.expect("a line")).unwrap();
+    assert_eq!(first["event"], "user_created");
+    assert!(first["details"]["user"].as_str().unwrap().starts_with("after-"), "{first}");
 }

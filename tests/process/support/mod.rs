@@ -116,6 +116,12 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Asks it to read its configuration, certificate and rules again.
+    pub(crate) fn hang_up(&self) {
+        let told = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
     /// All that it has logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
