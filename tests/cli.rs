@@ -204,8 +204,9 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn every_verb_explains_itself() {
-    for arguments in [["--help"].as_slice(), &["dev", "--help"], &["init", "--help"], &["server", "--help"]] {
-        let output = run(arguments);
+    for verb in ["", "dev", "init", "server", "snapshot", "restore", "verify"] {
+        let arguments: Vec<&str> = [verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let output = run(&arguments);
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).contains("64 the configuration is invalid"), "{arguments:?}");
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!              HTTP handlers (crate `mcr`)          keep nothing, only translate
-//!      ┌─────────┬──────────┬─────────┐
+//!      ┌─────────┬──────────┬─────────┬────── Snapshots, who ask Gc to hold sweeps off
 //!  AuthCache  Policy     Upload      Gc            time, sessions, decisions
 //!      │         │       │    │     │  │
 //!      └─────────┴───┬───┘    └──┬──┘  │
@@ -37,6 +37,7 @@ pub mod fs;
 pub mod gc;
 pub mod policy;
 pub mod registry;
+pub mod snapshot;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod upload;

@@ -17,6 +17,7 @@ use crate::fs::Fs;
 use crate::fs::real::RealFs;
 use crate::gc::{Clean, Gc, GcSettings, Housekeeping, Pace};
 use crate::policy::{Policy, PolicyReader, Reload};
+use crate::snapshot::{self, Snapshots};
 use crate::upload::{Foundations, UploadSettings, Uploads, be_polite};
 
 /// How long stopping may take.
@@ -60,6 +61,8 @@ pub struct Settings {
     pub layers: PathBuf,
     /// The directory of uploads, on the same file system.
     pub uploads: PathBuf,
+    /// The directory of snapshots.
+    pub snapshots: PathBuf,
     /// Bytes that uploads leave free on the disk.
     pub min_free: u64,
     /// The most bytes of a blob.
@@ -137,6 +140,7 @@ pub struct Registry {
     policy: Handle<Policy>,
     auth: Handle<AuthCache>,
     gc: Handle<Gc>,
+    snapshots: Handle<Snapshots>,
     provider: Arc<dyn Provider>,
     clock: Clock,
     grace: Grace,
@@ -163,6 +167,8 @@ pub struct Worker {
     pub rules: Handle<Policy>,
     /// The collector.
     pub gc: Handle<Gc>,
+    /// Takes snapshots.
+    pub snapshots: Handle<Snapshots>,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// The time.
@@ -194,6 +200,7 @@ impl Registry {
         let (provider, auth) = ground.identity(&settings, &passwords, &mut threads).await?;
         let gc = ground.collector(&settings, &uploads, &auth, &mut threads)?;
         gc.ask(Clean).await.map_err(actor)?;
+        let snapshots = ground.snapshots(&settings, &gc, &mut threads);
         let threads = threads.arbiters.iter().map(Arbiter::handle).collect();
         let Ground { fs, layout, db, blobs, clock } = ground;
         Ok(Self {
@@ -205,6 +212,7 @@ impl Registry {
             policy,
             auth,
             gc,
+            snapshots,
             provider,
             clock,
             grace,
@@ -239,6 +247,7 @@ impl Registry {
             identity: self.auth.clone(),
             rules: self.policy.clone(),
             gc: self.gc.clone(),
+            snapshots: self.snapshots.clone(),
             passwords: self.passwords.clone(),
             clock: self.clock.clone(),
             grace: self.grace,
@@ -275,12 +284,13 @@ impl Registry {
             self.policy.load(),
             self.auth.load(),
             self.gc.load(),
+            self.snapshots.load(),
         ];
         let states = self.owners().into_iter().zip(loads);
         states.map(|((name, alive), load)| ActorState { name, alive, load }).collect()
     }
 
-    fn owners(&self) -> [(&'static str, bool); 6] {
+    fn owners(&self) -> [(&'static str, bool); 7] {
         [
             ("db writer", self.db.is_alive()),
             (self.blobs.name(), self.blobs.is_alive()),
@@ -288,6 +298,7 @@ impl Registry {
             (self.policy.name(), self.policy.is_alive()),
             (self.auth.name(), self.auth.is_alive()),
             (self.gc.name(), self.gc.is_alive()),
+            (self.snapshots.name(), self.snapshots.is_alive()),
         ]
     }
 
@@ -384,6 +395,14 @@ impl Ground {
         };
         let (fs, layout) = (Arc::clone(&self.fs), self.layout.clone());
         Ok(Gc::start_on(housekeeping, self.blobs.clone(), fs, layout, collection, &threads.start()))
+    }
+
+    fn snapshots(&self, settings: &Settings, gc: &Handle<Gc>, threads: &mut Threads) -> Handle<Snapshots> {
+        let (database, layout, fs) = (settings.database.clone(), self.layout.clone(), Arc::clone(&self.fs));
+        let data = snapshot::Data { database, layout, fs };
+        let (db, blobs, clock) = (self.db.clone(), self.blobs.clone(), self.clock.clone());
+        let tools = snapshot::Tools { data, db, blobs, gc: gc.clone(), clock };
+        Snapshots::start_on(tools, settings.snapshots.clone(), &threads.start())
     }
 }
 

@@ -32,6 +32,7 @@ fn settings(directory: &tempfile::TempDir, root: &str) -> Settings {
         database: directory.path().join("mcr.db"),
         layers: PathBuf::from(root).join("layers"),
         uploads: PathBuf::from(root).join("uploads"),
+        snapshots: PathBuf::from(root).join("snapshots"),
         min_free: 0,
         max_blob_size: None,
         max_uploads: 64,

@@ -15,6 +15,8 @@ pub struct Storage {
     pub layers_path: PathBuf,
     /// The directory of the uploads, on the same file system, since a finished upload is renamed into place.
     pub uploads_path: PathBuf,
+    /// The directory of snapshots; on the same file system they share the files of blobs.
+    pub snapshots_path: PathBuf,
     /// Below this much free space uploads are refused.
     pub min_free: Size,
 }
@@ -23,16 +25,32 @@ impl Storage {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         let layers_path: Option<PathBuf> = section.required("layers_path");
         let uploads_path: Option<PathBuf> = section.optional("uploads_path");
+        let snapshots_path: Option<PathBuf> = section.optional("snapshots_path");
         let min_free = section.or("min_free", Size::from_bytes(1 << 30));
         let layers_path = layers_path?;
         let uploads_path = uploads_path.unwrap_or_else(|| layers_path.with_file_name("uploads"));
+        let snapshots_path = snapshots_path.unwrap_or_else(|| layers_path.with_file_name("snapshots"));
         check(section, &layers_path, &uploads_path);
-        Some(Self { layers_path, uploads_path, min_free })
+        check_snapshots(section, &snapshots_path, [&layers_path, &uploads_path]);
+        Some(Self { layers_path, uploads_path, snapshots_path, min_free })
     }
 }
 
+/// What is not theirs is removed from the directories of blobs and uploads.
+fn check_snapshots(section: &mut Section<'_>, snapshots: &Path, others: [&Path; 2]) {
+    if let Some(other) = others.iter().find(|other| nested(snapshots, other)) {
+        let (snapshots, other) = (snapshots.display(), other.display());
+        let message = format!("{snapshots} and {other} must be two directories, neither in the other");
+        section.problem("snapshots_path", &message);
+    }
+}
+
+fn nested(one: &Path, other: &Path) -> bool {
+    one.starts_with(other) || other.starts_with(one)
+}
+
 fn check(section: &mut Section<'_>, layers: &Path, uploads: &Path) {
-    if layers.starts_with(uploads) || uploads.starts_with(layers) {
+    if nested(layers, uploads) {
         let (uploads, layers) = (uploads.display(), layers.display());
         let message = format!(
             "{uploads} and storage.layers_path {layers} must be two directories, neither in the other"

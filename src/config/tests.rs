@@ -62,6 +62,7 @@ fn what_is_required_is_enough() {
     let config = place.load("").unwrap();
     assert_eq!(config.server.tls, None);
     assert_eq!(config.storage.uploads_path, place.path("uploads"), "beside the blobs");
+    assert_eq!(config.storage.snapshots_path, place.path("snapshots"), "beside the blobs");
     assert_eq!(config.server.idle_timeout, Duration::from_secs(120));
     assert_eq!(config.registry.max_blob_size, None);
 }
@@ -240,6 +241,16 @@ fn storage_must_be_two_directories_on_one_file_system() {
         let error = of(&place.path(nested)).unwrap_err().to_string();
         assert!(error.contains("neither in the other"), "{error}");
     }
+    for nested in ["layers/snapshots", "uploads", ""] {
+        let path = place.path(nested);
+        let error = place.variables(&[("MCR_STORAGE_SNAPSHOTS_PATH", path.to_str().unwrap())]);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("storage.snapshots_path: ") && error.contains("neither in the other"),
+            "{error}"
+        );
+    }
+    place.variables(&[("MCR_STORAGE_SNAPSHOTS_PATH", "/proc/snapshots")]).unwrap();
     // /proc is a file system of its own wherever there is one.
     let error = of(Path::new("/proc/uploads")).unwrap_err().to_string();
     assert!(error.contains("is on another file system"), "{error}");
@@ -317,7 +328,9 @@ fn the_examples_values_are_the_defaults() {
         |text: &str, more: &[(&str, &str)]| place.load_with(text, &[&environment, more].concat()).unwrap();
     let as_it_is = load(&fs::read_to_string(EXAMPLE).unwrap(), &[]);
     let uploads = as_it_is.storage.uploads_path.display().to_string();
-    let mut in_full = load(&example_in_full(), &[("MCR_STORAGE_UPLOADS_PATH", &uploads)]);
+    let snapshots = as_it_is.storage.snapshots_path.display().to_string();
+    let paths = [("MCR_STORAGE_UPLOADS_PATH", &*uploads), ("MCR_STORAGE_SNAPSHOTS_PATH", &snapshots)];
+    let mut in_full = load(&example_in_full(), &paths);
     // Those without a default that could be written down.
     assert!(in_full.server.public_url.take().is_some());
     assert!(in_full.server.metrics_addr.take().is_some());

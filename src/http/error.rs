@@ -17,6 +17,7 @@ use mcr_actors::db::queries::users::UserError;
 use mcr_actors::domain::{DigestError, ManifestError, NameError, ReferenceError};
 use mcr_actors::gc::GcError;
 use mcr_actors::policy::PolicyError;
+use mcr_actors::snapshot::SnapshotError;
 use mcr_actors::upload::{Refusal, UploadError};
 use serde_json::{Value, json};
 
@@ -347,6 +348,17 @@ impl From<GcError> for ApiError {
             GcError::Db(error) => error.into(),
             GcError::Upload(error) => error.into(),
             GcError::Blob(_) | GcError::Unavailable(_) => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<SnapshotError> for ApiError {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Running(_) => Self::admin(StatusCode::CONFLICT, error),
+            SnapshotError::Gc(error) => error.into(),
+            SnapshotError::Db(error) => error.into(),
+            SnapshotError::Thread(_) | SnapshotError::Unavailable(_) => Self::unavailable(&error),
         }
     }
 }

@@ -15,5 +15,8 @@ mod matrix;
 mod memory;
 mod protocol;
 mod race;
+mod restore;
+mod snapshot;
 mod support;
+mod verify;
 mod week;

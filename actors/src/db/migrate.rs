@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "collection",
         sql: include_str!("../../../migrations/0004_collection.sql"),
     },
+    Migration { version: 5, name: "snapshots", sql: include_str!("../../../migrations/0005_snapshots.sql") },
 ];
 
 /// Why a database cannot be used by this program.

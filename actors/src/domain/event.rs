@@ -92,6 +92,10 @@ event_names! {
     GcStarted = "gc_started",
     /// A sweep ended.
     GcFinished = "gc_finished",
+    /// A snapshot began.
+    SnapshotStarted = "snapshot_started",
+    /// A snapshot ended.
+    SnapshotFinished = "snapshot_finished",
 }
 
 /// One thing that happened.

@@ -288,6 +288,16 @@ impl Fs for FakeFs {
         Ok(())
     }
 
+    fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.simple_call()?;
+        let (parent, name) = split(path)?;
+        let Ok(names) = disk.names(parent) else { return Ok(()) };
+        names.now.remove(&name);
+        disk.directories.retain(|directory, _| !directory.starts_with(path));
+        Ok(())
+    }
+
     fn create_dir(&self, path: &Path) -> io::Result<bool> {
         let mut disk = self.disk();
         disk.simple_call()?;

@@ -30,15 +30,21 @@ pub trait Fs: Send + Sync + std::fmt::Debug + 'static {
     fn len(&self, path: &Path) -> io::Result<Option<u64>>;
 
     /// Gives the file another name on the same file system, replacing what has that name, at once. It lasts after
-    /// [`Fs::sync_dir`] of the new name's directory.
+    /// [`Fs::sync_dir`] of the new name's directory. A directory can be renamed to a name that nothing but an empty
+    /// directory has.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Gives the file a second name on the same file system. `AlreadyExists` when something has that name. It lasts
-    /// after [`Fs::sync_dir`] of the new name's directory.
+    /// Gives the file a second name on the same file system. `AlreadyExists` when something has that name;
+    /// `CrossesDevices`, `TooManyLinks`, `Unsupported` or `PermissionDenied` where there can be no second name. It
+    /// lasts after [`Fs::sync_dir`] of the new name's directory.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Takes the name away; `Ok` when there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Takes a directory away with all that is in it, following no link; `Ok` when there is none. Not at once: a power
+    /// cut leaves any part of it.
+    fn remove_tree(&self, path: &Path) -> io::Result<()>;
 
     /// Makes one directory, mode 0700, and says whether it is new. Its parent must be there.
     fn create_dir(&self, path: &Path) -> io::Result<bool>;

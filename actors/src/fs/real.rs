@@ -77,6 +77,13 @@ impl Fs for RealFs {
         }
     }
 
+    fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
     fn create_dir(&self, path: &Path) -> io::Result<bool> {
         match DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => Ok(true),

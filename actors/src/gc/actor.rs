@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use actix::{
     Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler, ResponseActFuture, ResponseFuture,
-    WrapFuture,
+    StreamHandler, WrapFuture,
 };
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::housekeeping::{Housekeeping, INTERVAL};
 use super::pace::{Pace, Walk};
 use super::plan::{Scope, Step};
 use super::report::{Outcome, Report, Trigger};
 use super::sweep::{self, Taken, Tools};
-use super::{Clean, GcError, GcStatus, GetGcStatus, StartSweep, StopSweep, asked};
+use super::{Clean, GcError, GcStatus, GetGcStatus, HoldSweeps, ReleaseSweeps, StartSweep, StopSweep, asked};
 use crate::ask::{AskError, Handle};
 use crate::blob_store::{BlobStore, Layout};
 use crate::db::queries::audit::Audited;
@@ -50,7 +51,28 @@ pub struct Gc {
     running: Option<Running>,
     /// When all files were last compared with rows.
     walked_at: Option<Timestamp>,
+    /// Whether sweeps are held off.
+    held: bool,
+    released: mpsc::UnboundedSender<Released>,
+    releases: Option<mpsc::UnboundedReceiver<Released>>,
 }
+
+/// Holds sweeps off until it is dropped.
+#[derive(Debug)]
+pub struct Hold(Option<mpsc::UnboundedSender<Released>>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(released) = self.0.take() {
+            // A collector that is gone sweeps nothing.
+            let _gone = released.send(Released);
+        }
+    }
+}
+
+/// Sweeps are held off no more.
+#[derive(Debug)]
+struct Released;
 
 #[derive(Debug)]
 struct Running {
@@ -82,7 +104,9 @@ impl Gc {
             upload_expiry: housekeeping.upload_expiry,
         };
         let (interval, running, walked_at) = (settings.interval, None, None);
-        let gc = Self { housekeeping, tools, interval, running, walked_at };
+        let (released, releases) = mpsc::unbounded_channel();
+        let (held, releases) = (false, Some(releases));
+        let gc = Self { housekeeping, tools, interval, running, walked_at, held, released, releases };
         let addr = Self::start_in_arbiter(thread, |_| gc);
         Handle::new("gc", addr, 64, Duration::from_secs(600))
     }
@@ -103,6 +127,9 @@ impl Gc {
     ) -> ResponseActFuture<Self, Result<i64, GcError>> {
         if let Some(running) = &self.running {
             return Box::pin(std::future::ready(Err(GcError::Running(running.report.id))).into_actor(self));
+        }
+        if self.held {
+            return Box::pin(std::future::ready(Err(GcError::Held)).into_actor(self));
         }
         let (now, db) = (self.tools.clock.now(), self.tools.db.clone());
         let report = Report::new(trigger, dry_run, now);
@@ -198,6 +225,9 @@ impl Actor for Gc {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
+        if let Some(mut releases) = self.releases.take() {
+            context.add_stream(futures_util::stream::poll_fn(move |context| releases.poll_recv(context)));
+        }
         context.run_interval(INTERVAL, |gc, context| {
             let cleaned = gc.housekeeping.clean();
             context.spawn(
@@ -235,6 +265,38 @@ impl Handler<StartSweep> for Gc {
 
     fn handle(&mut self, start: StartSweep, _: &mut Self::Context) -> Self::Result {
         self.start(start.trigger, start.dry_run, start.origin)
+    }
+}
+
+impl Handler<HoldSweeps> for Gc {
+    type Result = Result<Hold, GcError>;
+
+    fn handle(&mut self, _: HoldSweeps, _: &mut Self::Context) -> Self::Result {
+        match &self.running {
+            Some(running) => Err(GcError::Running(running.report.id)),
+            None if self.held => Err(GcError::Held),
+            None => {
+                self.held = true;
+                Ok(Hold(Some(self.released.clone())))
+            }
+        }
+    }
+}
+
+impl Handler<ReleaseSweeps> for Gc {
+    type Result = Result<(), GcError>;
+
+    fn handle(&mut self, ReleaseSweeps(mut hold): ReleaseSweeps, _: &mut Self::Context) -> Self::Result {
+        // A second word of it could release who holds them next.
+        hold.0 = None;
+        self.held = false;
+        Ok(())
+    }
+}
+
+impl StreamHandler<Released> for Gc {
+    fn handle(&mut self, _: Released, _: &mut Self::Context) {
+        self.held = false;
     }
 }
 

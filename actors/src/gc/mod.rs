@@ -17,7 +17,7 @@ mod sweep;
 
 use actix::Message;
 
-pub use actor::{Gc, GcSettings};
+pub use actor::{Gc, GcSettings, Hold};
 pub use housekeeping::Housekeeping;
 pub use pace::{Gate, Pace};
 pub use report::{Outcome, Phase, Report, Trigger};
@@ -32,7 +32,7 @@ use crate::upload::{Swept, UploadError};
 #[derive(Debug, thiserror::Error)]
 pub enum GcError {
     /// A sweep runs; it has this number.
-    #[error("sweep {0} runs")]
+    #[error("sweep {0} runs; try again when it has ended")]
     Running(i64),
     /// Nothing may be removed now, since a snapshot is taken.
     #[error("a snapshot is being taken; try again when it is done")]
@@ -89,6 +89,17 @@ pub struct StartSweep {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<i64, GcError>")]
 pub struct StopSweep;
+
+/// Holds sweeps off until the [`Hold`] is dropped, so that nothing that a row names is removed. [`GcError::Running`]
+/// while a sweep runs, [`GcError::Held`] while somebody else holds them off.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Hold, GcError>")]
+pub struct HoldSweeps;
+
+/// Lets sweeps run again. When this is answered they do; a [`Hold`] that is merely dropped lets them run soon after.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), GcError>")]
+pub struct ReleaseSweeps(pub Hold);
 
 /// Asks what runs. What ran before is in the database.
 #[derive(Debug, Message)]

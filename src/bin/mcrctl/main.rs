@@ -10,6 +10,7 @@ mod policy;
 mod repositories;
 mod session;
 mod settings;
+mod snapshots;
 mod uploads;
 mod users;
 
@@ -44,6 +45,7 @@ const EXAMPLES: &str = "Examples:
   mcrctl token create deploy --user ci --role builder --expires-in 720h
   mcrctl policy create --effect allow --priority 10 --role builder --action registry:push --repository 'ci/**'
   mcrctl gc run --dry-run --wait
+  mcrctl snapshot create --name before-upgrade --wait
   mcrctl audit list --event access_denied
   mcrctl repo list --json";
 
@@ -76,6 +78,9 @@ enum Command {
     /// The collector of what nothing refers to
     #[command(subcommand)]
     Gc(gc::Gc),
+    /// Consistent copies of the registry, taken while it serves
+    #[command(subcommand)]
+    Snapshot(snapshots::Snapshot),
     /// What happened
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -130,6 +135,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Token(verb) => verb.run(&client, &output),
         Command::Upload(verb) => verb.run(&client, &output),
         Command::Gc(verb) => verb.run(&client, &output),
+        Command::Snapshot(verb) => verb.run(&client, &output),
         Command::Audit(verb) => verb.run(&client, &output),
     }
 }

@@ -2,8 +2,12 @@
 
 mod dev;
 mod init;
+mod restore;
 mod server;
 mod setup;
+mod snapshot;
+mod verify;
+mod whose;
 
 use std::fmt;
 use std::io::Write;
@@ -35,6 +39,15 @@ enum Verb {
     /// Run the registry
     #[command(after_help = EXIT_CODES)]
     Server(server::Arguments),
+    /// Take a snapshot of a registry that does not run
+    #[command(after_help = EXIT_CODES)]
+    Snapshot(snapshot::Arguments),
+    /// Restore a snapshot where there is neither database nor blobs
+    #[command(after_help = EXIT_CODES)]
+    Restore(restore::Arguments),
+    /// Read everything that is kept, and say what is wrong with it
+    #[command(after_help = EXIT_CODES)]
+    Verify(verify::Arguments),
 }
 
 /// Why the program ends before it is done.
@@ -86,6 +99,9 @@ fn main() -> ExitCode {
         Verb::Dev(arguments) => dev::run(&arguments),
         Verb::Init(arguments) => init::run(&arguments),
         Verb::Server(arguments) => server::run(&arguments),
+        Verb::Snapshot(arguments) => snapshot::run(&arguments),
+        Verb::Restore(arguments) => restore::run(&arguments),
+        Verb::Verify(arguments) => verify::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

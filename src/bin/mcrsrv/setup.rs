@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcr::config::{Config, ConfigError};
-use mcr::data_lock::DataLock;
+use mcr::data_lock::{DataLock, LockError};
 use mcr::logging;
 use mcr::mcias::MciasProvider;
 use mcr::tls::{self, Certificate};
@@ -15,6 +15,7 @@ use mcr_actors::clock::Clock;
 use mcr_actors::fs::real::RealFs;
 use mcr_actors::gc::Pace;
 use mcr_actors::registry::{Registry, Settings};
+use mcr_actors::snapshot::restoring;
 
 /// Bytes of a password that is made up.
 const PASSWORD_BYTES: usize = 18;
@@ -24,9 +25,31 @@ pub(crate) fn log(config: &Config) -> anyhow::Result<()> {
     logging::start(&config.log).context("cannot begin to log")
 }
 
-/// Takes the data for this process; `verb` is told to whoever comes second.
+/// Takes the data for this process; `verb` is told to whoever comes second. Data that a restore has left half way is
+/// refused: a server would begin with an empty database, and sweep the blobs.
 pub(crate) fn lock(config: &Config, verb: &str) -> anyhow::Result<DataLock> {
+    let lock = lock_to_restore(config, verb)?;
+    let (database, half) = (&config.database.path, restoring(&config.database.path));
+    if half.try_exists()? && !database.try_exists()? {
+        let (database, half) = (database.display(), half.display());
+        bail!(
+            "the restore of {database} was cut: repeat `mcrsrv restore`, or remove {half} to begin with nothing"
+        );
+    }
+    Ok(lock)
+}
+
+/// Takes the data for a restore, which can be repeated.
+pub(crate) fn lock_to_restore(config: &Config, verb: &str) -> anyhow::Result<DataLock> {
     Ok(DataLock::take(&config.database.path, &config.storage.layers_path, verb)?)
+}
+
+/// Advises whoever was refused since another program has the data.
+pub(crate) fn advise(error: anyhow::Error, advice: &'static str) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(LockError::Held { .. }) => error.context(advice),
+        _ => error,
+    }
 }
 
 /// The certificate that the configuration names. That it cannot be used is an error of the configuration.
@@ -57,6 +80,7 @@ pub(crate) async fn registry(config: &Config) -> anyhow::Result<Registry> {
         database: database.path.clone(),
         layers: storage.layers_path.clone(),
         uploads: storage.uploads_path.clone(),
+        snapshots: storage.snapshots_path.clone(),
         min_free: storage.min_free.bytes(),
         max_blob_size: registry.max_blob_size.map(mcr::config::Size::bytes),
         max_uploads: registry.max_uploads,

@@ -11,6 +11,7 @@ pub mod policy;
 pub mod repositories;
 pub mod routes;
 pub mod session;
+pub mod snapshots;
 pub mod system;
 pub mod uploads;
 pub mod users;

@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::routes::AdminCall;
-use super::{audit, gc, policy, repositories, session, system, uploads, users};
+use super::{audit, gc, policy, repositories, session, snapshots, system, uploads, users};
 use crate::http::error::ApiError;
 
 #[derive(OpenApi)]
@@ -19,6 +19,7 @@ use crate::http::error::ApiError;
         users::list_tokens, users::create_token, users::revoke_token,
         uploads::list, uploads::cancel, audit::list,
         gc::start, gc::stop, gc::status, gc::list, gc::items,
+        snapshots::start, snapshots::list,
     ),
     modifiers(&Bearer),
     security(("bearer" = []))

@@ -93,6 +93,8 @@ targets! {
     Sweeps = "/v1/gc/sweeps",
     /// What a dry run found.
     SweepItems(i64) = "/v1/gc/sweeps/{id}/items",
+    /// Snapshots.
+    Snapshots = "/v1/snapshots",
     /// The audit log.
     Audit = "/v1/audit",
     /// What each actor says of itself.
@@ -165,6 +167,7 @@ pub fn parse(raw: &str) -> Result<Target, PathError> {
         ["gc", "status"] => Ok(Target::GcStatus),
         ["gc", "sweeps"] => Ok(Target::Sweeps),
         ["gc", "sweeps", id, "items"] => Ok(Target::SweepItems(number(id)?)),
+        ["snapshots"] => Ok(Target::Snapshots),
         ["audit"] => Ok(Target::Audit),
         ["actors"] => Ok(Target::Actors),
         ["openapi.json"] => Ok(Target::OpenApi),

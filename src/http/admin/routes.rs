@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use mcr_actors::domain::{Action, Origin};
 
 use super::path::{self, PathError, Shape, Target};
-use super::{audit, gc, openapi, policy, repositories, session, system, uploads, users};
+use super::{audit, gc, openapi, policy, repositories, session, snapshots, system, uploads, users};
 use crate::http::auth::{Caller, Inquiry, decide, origin_of};
 use crate::http::error::ApiError;
 use crate::http::query::Query;
@@ -121,6 +121,8 @@ pub static ROUTES: &[Route] = routes! {
     GET    GcStatus      Admin    => gc::status;
     GET    Sweeps        Admin    => gc::list;
     GET    SweepItems    Admin    => gc::items;
+    POST   Snapshots     Admin    => snapshots::start;
+    GET    Snapshots     Admin    => snapshots::list;
     GET    Audit         Admin    => audit::list;
     GET    Actors        Admin    => system::actors;
     GET    Metrics       Admin    => system::metrics;

@@ -3,6 +3,7 @@
 pub(crate) mod content;
 pub(crate) mod http;
 pub(crate) mod mcrctl;
+pub(crate) mod snapshots;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

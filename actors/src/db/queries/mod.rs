@@ -9,6 +9,7 @@ pub mod manifests;
 pub mod policy_rules;
 pub mod referrers;
 pub mod repositories;
+pub mod snapshots;
 pub mod sweeps;
 pub mod tags;
 pub mod uploads;

@@ -1,0 +1,35 @@
+//! `mcrsrv restore`: makes a registry from a snapshot, where there is none.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use mcr_actors::snapshot;
+
+use crate::whose::{self, Whose};
+use crate::{Failure, say, setup};
+
+/// The command line of `mcrsrv restore`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    whose: Whose,
+    /// The snapshot
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+}
+
+/// Restores, and reads all that was restored.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = arguments.whose.config()?;
+    setup::log(&config)?;
+    let from = std::path::absolute(&arguments.from).context("the path of --from cannot be made absolute")?;
+    let _lock = setup::lock_to_restore(&config, "mcrsrv restore")?;
+    let data = whose::data(&config);
+    let manifest = whose::watched(|progress| snapshot::restore(&from, &data, progress));
+    let manifest = manifest.context("nothing was restored")?;
+    say(&format!(
+        "restored the snapshot of {}: {} blobs, {} bytes; {} were missing or bad when it was taken",
+        manifest.taken_at, manifest.blobs, manifest.bytes, manifest.error_count
+    ));
+    Ok(())
+}

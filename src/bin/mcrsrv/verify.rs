@@ -1,0 +1,91 @@
+//! `mcrsrv verify`: reads everything that is kept, and says what is wrong with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use mcr_actors::fs::Fs;
+use mcr_actors::fs::real::RealFs;
+use mcr_actors::snapshot::verify::{Summary, verify, verify_snapshot};
+
+use crate::whose::{self, Whose};
+use crate::{Failure, say, setup};
+
+/// What to use while a server runs.
+const ADVICE: &str = "while a server runs, `mcrsrv verify` works without --repair only";
+
+/// What to verify: one of the three.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The directory of everything, as of `mcrsrv dev`
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A snapshot
+    #[arg(long, value_name = "DIR")]
+    snapshot: Option<PathBuf>,
+}
+
+/// The command line of `mcrsrv verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    what: What,
+    /// Move bad files aside, so that the next push of them heals them; no server may run
+    #[arg(long, conflicts_with = "snapshot")]
+    repair: bool,
+}
+
+/// Tells of every problem in a line, and fails when there are any.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut tell = |line: &str| {
+        whose::clear_line();
+        say(line);
+    };
+    let What { config, data, snapshot } = &arguments.what;
+    let summary = match snapshot {
+        Some(directory) => of_snapshot(directory, &mut tell)?,
+        None => {
+            let whose = Whose { config: config.clone(), data: data.clone() };
+            of_registry(&whose, arguments.repair, &mut tell)?
+        }
+    };
+    let Summary { blobs, bytes, manifests, problems, mended } = summary;
+    say(&format!(
+        "{blobs} blobs with {bytes} bytes and {manifests} manifests are read, {problems} problems found"
+    ));
+    match (problems, arguments.repair) {
+        (0, _) => Ok(()),
+        (_, false) if snapshot.is_some() => Err(anyhow!("the snapshot is not good").into()),
+        (_, false) => {
+            let mend = "with --repair, bad files are moved aside, and the next push of them heals them";
+            Err(anyhow!("{problems} problems were found: {mend}").into())
+        }
+        (_, true) => {
+            let mend =
+                "push again what is marked bad; the files are in the directory \"quarantine\" of the blobs";
+            Err(anyhow!("{problems} problems were found, {mended} mended: {mend}").into())
+        }
+    }
+}
+
+fn of_snapshot(directory: &Path, tell: &mut dyn FnMut(&str)) -> anyhow::Result<Summary> {
+    let directory = std::path::absolute(directory).context("the path cannot be made absolute")?;
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let verified = whose::watched(|progress| verify_snapshot(&directory, &fs, progress, tell));
+    verified.context("the snapshot cannot be verified")
+}
+
+fn of_registry(whose: &Whose, repair: bool, tell: &mut dyn FnMut(&str)) -> Result<Summary, Failure> {
+    let config = whose.config()?;
+    setup::log(&config)?;
+    whose::must_have_database(&config)?;
+    let lock = || setup::lock(&config, "mcrsrv verify").map_err(|error| setup::advise(error, ADVICE));
+    let _lock = if repair { Some(lock()?) } else { None };
+    let data = whose::data(&config);
+    let verified = whose::watched(|progress| verify(&data, repair, progress, tell));
+    Ok(verified.context("not everything could be verified")?)
+}

@@ -1,0 +1,104 @@
+//! What `mcrsrv verify` finds, and what `--repair` makes of it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::support::Data;
+use crate::support::content::{Noise, digest, push_blob};
+use crate::support::mcrctl::Mcrctl;
+use crate::support::snapshots::{Promised, said, text};
+
+fn file_of(data: &Path, digest: &str) -> PathBuf {
+    let (algorithm, hex) = digest.split_once(':').unwrap();
+    data.join("layers").join(algorithm).join(&hex[..2]).join(hex)
+}
+
+#[test]
+fn verifying_finds_all_kinds_of_damage_and_a_push_heals_what_was_mended() {
+    let data = Data::new();
+    let directory = data.path().join("data");
+    let blobs: Vec<Vec<u8>> = (0..6).map(|seed| Noise::new(seed).bytes(3000)).collect();
+    let mut promised = Promised::default();
+    {
+        let server = data.start(&[]);
+        promised.push_image(&mut server.client(), "team/app", "v1", &blobs);
+    }
+    let place = |blob: &[u8]| file_of(&directory, &digest(blob));
+    said(0, &["verify", "--data", text(&directory)]);
+    let mut flipped = blobs[0].clone();
+    flipped[1000] ^= 1;
+    std::fs::write(place(&blobs[0]), flipped).unwrap();
+    std::fs::write(place(&blobs[1]), &blobs[1][..100]).unwrap();
+    std::fs::remove_file(place(&blobs[2])).unwrap();
+    std::fs::remove_file(place(&blobs[3])).unwrap();
+    std::fs::create_dir(place(&blobs[3])).unwrap();
+    let stray = file_of(&directory, &digest(b"stray"));
+    std::fs::create_dir_all(stray.parent().unwrap()).unwrap();
+    std::fs::write(&stray, b"stray").unwrap();
+    std::fs::write(stray.with_file_name("stranger"), b"stranger").unwrap();
+    let database = rusqlite::Connection::open(directory.join("mcr.db")).unwrap();
+    database.execute_batch("INSERT INTO blobs (digest, size, created_at) VALUES ('nonsense', 1, 0)").unwrap();
+    drop(database);
+    let found = said(1, &["verify", "--data", text(&directory)]);
+    let bad = [
+        (digest(&blobs[0]), "other bytes"),
+        (digest(&blobs[1]), "has 100 bytes instead of 3000"),
+        (digest(&blobs[2]), "is missing"),
+        (digest(&blobs[3]), "not a regular file"),
+        (digest(b"stray"), "its file has no row"),
+        ("stranger".to_owned(), "its name is no digest"),
+        ("the blob in row".to_owned(), "\"nonsense\""),
+    ];
+    for (about, what) in &bad {
+        let is_told = |line: &str| line.contains(about.as_str()) && line.contains(what);
+        assert!(found.lines().any(is_told), "{about} {what}: {found}");
+    }
+    assert!(found.contains("7 problems found") && found.contains("--repair"), "{found}");
+    let mended = said(1, &["verify", "--data", text(&directory), "--repair"]);
+    assert!(mended.contains("7 problems were found, 6 mended"), "{mended}");
+    assert_eq!(std::fs::read_dir(directory.join("layers/quarantine")).unwrap().count(), 4);
+    let again = said(1, &["verify", "--data", text(&directory)]);
+    assert_eq!(again.matches("it is marked bad; push it again").count(), 4, "{again}");
+
+    let server = data.start(&[]);
+    let mut client = server.client();
+    for (index, blob) in blobs.iter().enumerate() {
+        let status = client.get(&format!("/v2/team/app/blobs/{}", digest(blob))).status;
+        assert_eq!(status, if index < 4 { 404 } else { 200 }, "{index}");
+    }
+    for blob in &blobs[..4] {
+        assert_eq!(push_blob(&mut client, "team/app", blob).unwrap().status, 201);
+    }
+    promised.check(&server);
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(&server);
+    let swept = mcrctl.json(&["gc", "run", "--wait"]);
+    assert_eq!((&swept["strays"], server.files("layers/quarantine").len()), (&json!(1), 3), "{swept}");
+    promised.check(&server);
+    said(0, &["verify", "--data", text(&directory)]);
+}
+
+#[test]
+fn what_was_marked_and_is_good_is_shown_again_and_a_bad_manifest_is_found() {
+    let data = Data::new();
+    let directory = data.path().join("data");
+    let blobs = [b"one".to_vec(), b"two".to_vec()];
+    let mut promised = Promised::default();
+    promised.push_image(&mut data.start(&[]).client(), "a", "v1", &blobs);
+    let change = |sql: &str| {
+        rusqlite::Connection::open(directory.join("mcr.db")).unwrap().execute_batch(sql).unwrap();
+    };
+    change("UPDATE blobs SET state = 2");
+    assert!(said(1, &["verify", "--data", text(&directory)]).contains("its file is good"));
+    assert!(said(1, &["verify", "--data", text(&directory), "--repair"]).contains("2 mended"));
+    said(0, &["verify", "--data", text(&directory)]);
+    promised.check(&data.start(&[]));
+    change("UPDATE manifests SET body = CAST(replace(CAST(body AS TEXT), '2', '3') AS BLOB)");
+    let found = said(1, &["verify", "--data", text(&directory)]);
+    assert!(found.contains("of \"a\" has other bytes"), "{found}");
+    // A store that is not there is no reason to mark every blob as bad.
+    std::fs::rename(directory.join("layers"), directory.join("elsewhere")).unwrap();
+    let refused = said(1, &["verify", "--data", text(&directory), "--repair"]);
+    assert!(refused.contains("has no blobs at all") && refused.contains("Nothing was changed"), "{refused}");
+}
