@@ -118,8 +118,9 @@ impl<'kvs> VisitSource<'kvs> for JsonPairs {
     }
 }
 
-/// Text on one line, in the order in which it is read.
-struct Escaped(String);
+/// Text on one line, in the order in which it is read: nothing in it moves a terminal's cursor or forges another line.
+#[derive(Debug)]
+pub struct Escaped(pub String);
 
 impl Display for Escaped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

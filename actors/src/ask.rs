@@ -6,9 +6,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, MailboxError, Message};
@@ -62,18 +62,40 @@ impl<E: From<crate::db::DbError>> AskError<E> {
     }
 }
 
+/// What became of the requests of a handle and its clones.
+#[derive(Debug, Default)]
+struct Counters {
+    in_flight: AtomicUsize,
+    messages: AtomicU64,
+    nanoseconds: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What an actor was asked since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that wait for it now.
+    pub in_flight: usize,
+    /// Requests that were answered, whatever the answer was.
+    pub messages: u64,
+    /// How long those took, from the question to the answer.
+    pub time: Duration,
+    /// Requests that were turned away, since too many waited.
+    pub refused: u64,
+}
+
 /// An actor's address with a name, a bound and a deadline. Clones share the bound.
 pub struct Handle<A: Actor> {
     addr: Addr<A>,
     name: &'static str,
-    in_flight: Arc<AtomicUsize>,
+    counters: Arc<Counters>,
     limit: usize,
     deadline: Duration,
 }
 
 impl<A: Actor> Clone for Handle<A> {
     fn clone(&self) -> Self {
-        Self { addr: self.addr.clone(), in_flight: Arc::clone(&self.in_flight), ..*self }
+        Self { addr: self.addr.clone(), counters: Arc::clone(&self.counters), ..*self }
     }
 }
 
@@ -84,11 +106,29 @@ impl<A: Actor> std::fmt::Debug for Handle<A> {
 }
 
 /// Holds one place among the requests in flight until the actor has really answered.
-struct Place(Arc<AtomicUsize>);
+struct Place {
+    counters: Arc<Counters>,
+    since: Instant,
+}
+
+impl Place {
+    /// Takes one of `limit` places; none is given when all are taken.
+    fn take(counters: &Arc<Counters>, limit: usize) -> Option<Self> {
+        if counters.in_flight.fetch_add(1, Ordering::Relaxed) < limit {
+            return Some(Self { counters: Arc::clone(counters), since: Instant::now() });
+        }
+        counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        counters.refused.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let took = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.counters.messages.fetch_add(1, Ordering::Relaxed);
+        self.counters.nanoseconds.fetch_add(took, Ordering::Relaxed);
     }
 }
 
@@ -128,7 +168,7 @@ impl<T: Send + 'static, E: Send + 'static> Drop for Pending<T, E> {
 impl<A: Actor> Handle<A> {
     /// Names an actor; at most `limit` requests may be in flight, each waits at most `deadline`.
     pub fn new(name: &'static str, addr: Addr<A>, limit: usize, deadline: Duration) -> Self {
-        Self { addr, name, in_flight: Arc::default(), limit, deadline }
+        Self { addr, name, counters: Arc::default(), limit, deadline }
     }
 
     /// The actor's name, for messages and metrics.
@@ -138,7 +178,17 @@ impl<A: Actor> Handle<A> {
 
     /// How many requests wait for this actor now.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.counters.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// What this actor was asked since the start.
+    pub fn load(&self) -> Load {
+        Load {
+            in_flight: self.in_flight(),
+            messages: self.counters.messages.load(Ordering::Relaxed),
+            time: Duration::from_nanos(self.counters.nanoseconds.load(Ordering::Relaxed)),
+            refused: self.counters.refused.load(Ordering::Relaxed),
+        }
     }
 
     /// Whether the actor still runs.
@@ -158,12 +208,8 @@ impl<A: Actor> Handle<A> {
         E: Send + 'static,
     {
         let (name, deadline) = (self.name, self.deadline);
-        let place = Place(Arc::clone(&self.in_flight));
-        let pending = if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.limit {
-            Some(Pending { answer: Some((Box::pin(self.addr.send(message)), place)) })
-        } else {
-            None
-        };
+        let pending = Place::take(&self.counters, self.limit)
+            .map(|place| Pending { answer: Some((Box::pin(self.addr.send(message)), place)) });
         async move {
             let Some(pending) = pending else { return Err(AskError::Overloaded(name)) };
             match tokio::time::timeout(deadline, pending).await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Arbiter, ArbiterHandle};
 
-use crate::ask::{AskError, Handle};
+use crate::ask::{AskError, Handle, Load};
 use crate::auth_cache::local::{self, EnsureError, Ensured, LocalProvider};
 use crate::auth_cache::password::Passwords;
 use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Provider, Secret};
@@ -32,8 +32,8 @@ pub struct ActorState {
     pub name: &'static str,
     /// Whether it runs.
     pub alive: bool,
-    /// How many requests wait for it.
-    pub in_flight: usize,
+    /// What it was asked.
+    pub load: Load,
 }
 
 /// How long a blob is kept without a reference.
@@ -196,12 +196,12 @@ impl Registry {
         let thread = threads.start();
         let policy = Policy::start(ground.db.clone(), settings.builtin_human_access, &thread);
         let policy = policy.await.map_err(actor)?;
-        let (provider, auth) = ground.identity(&settings, &mut threads).await?;
+        let (grace, passwords) = (Grace(settings.grace), Passwords::default());
+        let (provider, auth) = ground.identity(&settings, &passwords, &mut threads).await?;
         let gc = ground.collector(&settings, &uploads, &auth, &mut threads)?;
         gc.ask(Clean).await.map_err(actor)?;
         let snapshots = ground.snapshots(&settings, &gc, &mut threads);
         let threads = threads.arbiters.iter().map(Arbiter::handle).collect();
-        let (grace, passwords) = (Grace(settings.grace), Passwords::default());
         let Ground { fs, layout, db, blobs, clock } = ground;
         Ok(Self {
             fs,
@@ -275,19 +275,19 @@ impl Registry {
         self.provider.as_ref()
     }
 
-    /// What each owner says of itself: its name, whether it runs, and how many requests wait for it.
+    /// What each owner says of itself: its name, whether it runs, and what it was asked.
     pub fn actors(&self) -> Vec<ActorState> {
-        let in_flight = [
-            self.db.writes_in_flight(),
-            self.blobs.in_flight(),
-            self.uploads.in_flight(),
-            self.policy.in_flight(),
-            self.auth.in_flight(),
-            self.gc.in_flight(),
-            self.snapshots.in_flight(),
+        let loads = [
+            self.db.write_load(),
+            self.blobs.load(),
+            self.uploads.load(),
+            self.policy.load(),
+            self.auth.load(),
+            self.gc.load(),
+            self.snapshots.load(),
         ];
-        let states = self.owners().into_iter().zip(in_flight);
-        states.map(|((name, alive), in_flight)| ActorState { name, alive, in_flight }).collect()
+        let states = self.owners().into_iter().zip(loads);
+        states.map(|((name, alive), load)| ActorState { name, alive, load }).collect()
     }
 
     fn owners(&self) -> [(&'static str, bool); 7] {
@@ -358,13 +358,13 @@ impl Ground {
     async fn identity(
         &self,
         settings: &Settings,
+        passwords: &Passwords,
         threads: &mut Threads,
     ) -> Result<(Arc<dyn Provider>, Handle<AuthCache>), StartError> {
         let (db, clock, auth) = (self.db.clone(), self.clock.clone(), settings.auth.clone());
-        let provider = settings
-            .provider
-            .clone()
-            .unwrap_or_else(|| Arc::new(LocalProvider::new(db.clone(), clock.clone(), &auth)));
+        let provider = settings.provider.clone().unwrap_or_else(|| {
+            Arc::new(LocalProvider::new(db.clone(), clock.clone(), passwords.clone(), &auth))
+        });
         let thread = threads.start();
         let cache = AuthCache::start(auth, Arc::clone(&provider), db, clock, &thread);
         let cache = cache.await.map_err(actor)?;

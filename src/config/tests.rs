@@ -338,3 +338,27 @@ fn the_examples_values_are_the_defaults() {
     in_full.server.workers = as_it_is.server.workers;
     assert_eq!(in_full, as_it_is);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_text_is_a_configuration_or_a_complaint(more in "[a-z_.=\"\\[\\]{}0-9 \n#-]{0,120}|\\PC{0,120}") {
+        let _ = Place::new().load(&more).map_err(|error| assert!(!error.to_string().is_empty()));
+    }
+
+    #[test]
+    fn any_variable_is_a_value_or_a_complaint_that_names_it(
+        name in proptest::sample::select(vec![
+            "MCR_SERVER_LISTEN_ADDR", "MCR_SERVER_PUBLIC_URL", "MCR_SERVER_TRUSTED_PROXIES", "MCR_SERVER_WORKERS",
+            "MCR_SERVER_READ_TIMEOUT", "MCR_REGISTRY_MAX_BLOB_SIZE", "MCR_GC_UNTAGGED_AFTER", "MCR_AUDIT_KEEP",
+            "MCR_AUTH_PROVIDER", "MCR_AUTH_ANONYMOUS", "MCR_LOG_LEVEL", "MCR_LOG_FORMAT",
+        ]),
+        value in "[0-9a-zA-Z.:/,-]{0,24}|\\PC{0,24}",
+    ) {
+        if let Err(error) = Place::new().variables(&[(name, &value)]) {
+            let said = error.to_string();
+            proptest::prop_assert!(said.contains(name) || said.contains("mcias"), "{}", said);
+        }
+    }
+}

@@ -51,6 +51,11 @@ impl Access {
         }
     }
 
+    /// The action it is called by in logs and refusals.
+    pub fn action(self) -> &'static str {
+        self.any_of().first().map_or("-", |action| action.as_str())
+    }
+
     /// The actions of a token's scope, as clients write them.
     fn scope(self) -> &'static str {
         match self {
@@ -74,7 +79,13 @@ pub struct Caller {
 
 /// The credentials of an `Authorization` header; `None` when there are none, an error when they cannot be read.
 pub fn credentials(request: &HttpRequest) -> Result<Option<Credentials>, ApiError> {
-    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    let mut values = request.headers().get_all(header::AUTHORIZATION);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        // Whoever stands between may have looked at the other one.
+        let message = "send one Authorization header, not several";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message));
+    }
     let unreadable = || {
         ApiError::new(
             StatusCode::UNAUTHORIZED,
@@ -120,7 +131,8 @@ pub async fn may(
     Ok(decide(state, principal, action, repository).await?.allowed)
 }
 
-async fn decide(
+/// What policy says to it, and by which rule.
+pub(super) async fn decide(
     state: &State,
     principal: &Arc<Principal>,
     action: Action,
@@ -224,8 +236,7 @@ impl<'a> Inquiry<'a> {
             }
             rule = rule.or(decision.rule);
         }
-        let action = access.any_of().first().map_or("", |action| action.as_str());
-        Err(self.deny(caller, action, repository, rule).await?)
+        Err(self.deny(caller, access.action(), repository, rule).await?)
     }
 
     /// A refusal, recorded with the rule that decided: 403, or 401 when logging in could help.
@@ -285,3 +296,40 @@ async fn began_upload(
 
 /// What the registry calls itself when tokens are asked for.
 pub const SERVICE: &str = "mcr";
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+    use actix_web::test::TestRequest;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(value: &[u8]) -> Result<Option<Credentials>, ApiError> {
+        let Ok(value) = HeaderValue::from_bytes(value) else { return Ok(None) };
+        credentials(&TestRequest::default().insert_header((header::AUTHORIZATION, value)).to_http_request())
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_and_a_password_come_back_as_they_were(name in "[^:\\x00]{0,20}", password in "\\PC{1,20}") {
+            let encoded = format!("bAsIc {}", STANDARD.encode(format!("{name}:{password}")));
+            match read(encoded.as_bytes()) {
+                Ok(Some(Credentials::Basic { name: found, password: secret })) => {
+                    prop_assert_eq!((found, secret.expose()), (name, password.as_str()));
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+
+        #[test]
+        fn any_header_is_credentials_or_401(
+            value in prop::collection::vec(any::<u8>(), 0..60),
+            scheme in prop::sample::select(vec!["", "Basic ", "Bearer ", "basic  ", "Digest "]),
+        ) {
+            if let Err(error) = read(&[scheme.as_bytes(), &value].concat()) {
+                prop_assert_eq!(error.status(), StatusCode::UNAUTHORIZED);
+            }
+        }
+    }
+}

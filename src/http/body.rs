@@ -1,7 +1,9 @@
 //! Bodies both ways, in pieces: nothing is ever held whole but a manifest.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -40,6 +42,21 @@ fn broken(error: &PayloadError) -> ApiError {
 fn stalled(after: Duration) -> ApiError {
     let message = format!("nothing was received for {} s; send the request again", after.as_secs());
     ApiError::new(StatusCode::REQUEST_TIMEOUT, Code::BlobUploadInvalid, message)
+}
+
+/// A request's body, and how many bytes of it have come so far, whoever reads them.
+pub fn counted(payload: Payload) -> (Payload, Rc<Cell<u64>>) {
+    let received = Rc::new(Cell::new(0));
+    if matches!(payload, Payload::None) {
+        return (payload, received);
+    }
+    let counter = Rc::clone(&received);
+    let pieces = payload.inspect(move |piece| {
+        if let Ok(piece) = piece {
+            counter.set(counter.get() + piece.len() as u64);
+        }
+    });
+    (Payload::Stream { payload: Box::pin(pieces) }, received)
 }
 
 /// Sends a request's body to an upload, and answers how many bytes came. They are not acknowledged yet.

@@ -372,7 +372,7 @@ impl From<PolicyError> for ApiError {
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         match error {
-            AuthError::Invalid => Self::new(
+            AuthError::Invalid | AuthError::StillInvalid => Self::new(
                 StatusCode::UNAUTHORIZED,
                 Code::Unauthorized,
                 "the user name, password or token is not valid",

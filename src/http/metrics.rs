@@ -8,8 +8,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcr_actors::auth_cache::ObserveCache;
+use mcr_actors::db::queries::sweeps::ListSweeps;
 use mcr_actors::db::queries::uploads::ListUploads;
-use mcr_actors::registry::{Registry as Actors, Worker};
+use mcr_actors::gc::{GetGcStatus, Report};
+use mcr_actors::registry::{ActorState, Registry as Actors, Worker};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -45,6 +48,12 @@ struct VersionLabels {
     version: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabels {
+    found: &'static str,
+}
+
+type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
 type Durations = Family<RouteLabels, Histogram, fn() -> Histogram>;
 
 /// All that is counted; clones count together.
@@ -55,12 +64,16 @@ pub struct Metrics {
     durations: Durations,
     sent: Counter,
     received: Counter,
-    actors: Family<ActorLabels, Gauge>,
+    actors: ActorGauges,
     uploads: Gauge,
     commits: Gauge,
     writes: Gauge,
-    commit_seconds: Gauge<f64, std::sync::atomic::AtomicU64>,
+    commit_seconds: Seconds,
+    reads: Gauge,
+    read_seconds: Seconds,
+    cache: Family<CacheLabels, Gauge>,
     password_hashes: Gauge,
+    sweeps: Sweeps,
 }
 
 /// From half a millisecond to a quarter of an hour.
@@ -77,12 +90,16 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(buckets as fn() -> Histogram),
             sent: Counter::default(),
             received: Counter::default(),
-            actors: Family::default(),
+            actors: ActorGauges::default(),
             uploads: Gauge::default(),
             commits: Gauge::default(),
             writes: Gauge::default(),
-            commit_seconds: Gauge::default(),
+            commit_seconds: Seconds::default(),
+            reads: Gauge::default(),
+            read_seconds: Seconds::default(),
+            cache: Family::default(),
             password_hashes: Gauge::default(),
+            sweeps: Sweeps::default(),
         };
         let version = Family::<VersionLabels, Gauge>::default();
         version.get_or_create(&VersionLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
@@ -95,40 +112,135 @@ impl Default for Metrics {
         registry.register_with_unit("http_sent", "Bodies of answers", Unit::Bytes, sent);
         registry.register_with_unit(
             "http_received",
-            "Bodies of requests, as announced",
+            "Bodies of requests, as they came",
             Unit::Bytes,
             received,
         );
-        registry.register("actor_in_flight", "Requests that wait for an actor", metrics.actors.clone());
+        metrics.actors.register(&mut registry);
         registry.register("uploads", "Uploads in progress", metrics.uploads.clone());
-        registry.register("database_commits", "Commits since the start", metrics.commits.clone());
-        registry.register("database_writes", "Changes since the start", metrics.writes.clone());
-        let seconds = metrics.commit_seconds.clone();
-        registry.register_with_unit("database_commit_time", "Time in commits", Unit::Seconds, seconds);
+        metrics.register_database(&mut registry);
+        let help = "Requests whose credentials were known, or not, since the start";
+        registry.register("auth_cache_answers", help, metrics.cache.clone());
         let hashes = metrics.password_hashes.clone();
         registry.register("password_hashes", "Password hashes computed since the start", hashes);
+        metrics.sweeps.register(&mut registry);
         Self { registry: Arc::new(registry), ..metrics }
     }
 }
 
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What each actor was asked since the start.
+#[derive(Debug, Clone, Default)]
+struct ActorGauges {
+    in_flight: Family<ActorLabels, Gauge>,
+    messages: Family<ActorLabels, Gauge>,
+    seconds: Family<ActorLabels, Seconds>,
+    refused: Family<ActorLabels, Gauge>,
+}
+
+impl ActorGauges {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("actor_in_flight", "Requests that wait for an actor", self.in_flight.clone());
+        registry.register("actor_messages", "Requests answered since the start", self.messages.clone());
+        let (help, seconds) = ("Time from those requests to their answers", self.seconds.clone());
+        registry.register_with_unit("actor_message_time", help, Unit::Seconds, seconds);
+        let help = "Requests turned away since the start, since too many waited";
+        registry.register("actor_refusals", help, self.refused.clone());
+    }
+
+    fn set(&self, ActorState { name, load, .. }: &ActorState) {
+        let actor = ActorLabels { actor: name };
+        self.in_flight.get_or_create(&actor).set(i64::try_from(load.in_flight).unwrap_or(i64::MAX));
+        self.messages.get_or_create(&actor).set(count(load.messages));
+        self.seconds.get_or_create(&actor).set(load.time.as_secs_f64());
+        self.refused.get_or_create(&actor).set(count(load.refused));
+    }
+}
+
+/// The sweep that runs, or the last one.
+#[derive(Debug, Clone, Default)]
+struct Sweeps {
+    running: Gauge,
+    examined: Gauge,
+    condemned: Gauge,
+    removed: Gauge,
+    freed: Gauge,
+    errors: Gauge,
+}
+
+impl Sweeps {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("gc_running", "Whether a sweep runs", self.running.clone());
+        for (name, help, gauge) in [
+            ("gc_examined", "Looked at by the present or last sweep", &self.examined),
+            ("gc_condemned", "Condemned by the present or last sweep", &self.condemned),
+            ("gc_removed", "Removed by the present or last sweep", &self.removed),
+            ("gc_errors", "Errors of the present or last sweep", &self.errors),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        let (help, freed) = ("Freed by the present or last sweep", self.freed.clone());
+        registry.register_with_unit("gc_freed", help, Unit::Bytes, freed);
+    }
+
+    async fn set(&self, worker: &Worker) -> Result<(), ApiError> {
+        let running = worker.gc.ask(GetGcStatus).await?.running;
+        self.running.set(running.is_some().into());
+        let last = match running {
+            Some(report) => Some(report),
+            None => {
+                let (rows, _) = worker.db.read(ListSweeps { offset: 0, limit: 1 }).await?;
+                rows.first().and_then(|row| serde_json::from_str::<Report>(&row.report).ok())
+            }
+        };
+        if let Some(Report { counts, .. }) = last {
+            self.examined.set(count(counts.examined));
+            self.condemned.set(count(counts.condemned));
+            self.removed.set(count(counts.removed));
+            self.freed.set(count(counts.freed_bytes));
+            self.errors.set(count(counts.error_count));
+        }
+        Ok(())
+    }
+}
+
 impl Metrics {
+    fn register_database(&self, registry: &mut Registry) {
+        registry.register("database_commits", "Commits since the start", self.commits.clone());
+        registry.register("database_writes", "Changes since the start", self.writes.clone());
+        let seconds = self.commit_seconds.clone();
+        registry.register_with_unit("database_commit_time", "Time in commits", Unit::Seconds, seconds);
+        registry.register("database_reads", "Questions answered since the start", self.reads.clone());
+        let seconds = self.read_seconds.clone();
+        registry.register_with_unit("database_read_time", "Time in reads", Unit::Seconds, seconds);
+    }
+
     /// All of it as text, with what actors say of themselves now.
     ///
     /// # Errors
     /// When an actor does not answer.
     pub async fn text(&self, worker: &Worker, actors: &Actors) -> Result<String, ApiError> {
         for state in actors.actors() {
-            let waiting = i64::try_from(state.in_flight).unwrap_or(i64::MAX);
-            self.actors.get_or_create(&ActorLabels { actor: state.name }).set(waiting);
+            self.actors.set(&state);
         }
-        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let (_, uploads) = worker.db.read(ListUploads { offset: 0, limit: 0 }).await?;
         self.uploads.set(count(uploads));
         let writer = worker.db.observe().await?;
         self.commits.set(count(writer.commits));
         self.writes.set(count(writer.writes));
         self.commit_seconds.set(writer.busy.as_secs_f64());
+        let (reads, took) = worker.db.reads();
+        self.reads.set(count(reads));
+        self.read_seconds.set(took.as_secs_f64());
+        let known = worker.identity.ask(ObserveCache).await?;
+        for (found, number) in [("hit", known.hits), ("miss", known.misses)] {
+            self.cache.get_or_create(&CacheLabels { found }).set(count(number));
+        }
         self.password_hashes.set(count(worker.passwords.computed()));
+        self.sweeps.set(worker).await?;
         let mut text = String::new();
         // Writing to a string does not fail.
         let _written = encode(&mut text, &self.registry);
@@ -157,7 +269,7 @@ pub struct Answered<'a> {
     pub took: Duration,
     /// The bytes of its answer's body.
     pub sent: u64,
-    /// The bytes that its own body was announced with.
+    /// The bytes of its own body that came.
     pub received: u64,
 }
 

@@ -124,4 +124,20 @@ mod tests {
         let hostile = TestRequest::default().insert_header(("host", "a\",error=\"b")).to_http_request();
         assert!(!origin(&hostile, &options(None)).contains('"'));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_forwarded_makes_a_url_and_an_address(text in "[0-9a-f.:,\" /<>-]{0,40}|\\PC{0,40}") {
+            let proxy = || TestRequest::default().peer_addr("10.1.1.1:1".parse().unwrap());
+            let names = ["host", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-for"];
+            let value = actix_web::http::header::HeaderValue::from_str(&text);
+            for (name, value) in names.into_iter().filter_map(|name| Some((name, value.as_ref().ok()?))) {
+                let request = proxy().insert_header((name, value.clone())).to_http_request();
+                let origin = origin(&request, &options(None));
+                let host = origin.split_once("://").map(|(_, host)| host).unwrap_or_default();
+                proptest::prop_assert!(is_host(host), "{}", origin);
+                proptest::prop_assert!(client(&request, &options(None)).is_some());
+            }
+        }
+    }
 }

@@ -54,6 +54,8 @@ pub fn encode(pairs: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -62,6 +64,21 @@ mod tests {
         assert_eq!(query.all("tag").collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!((query.get("digest"), query.get("from")), (Some("sha256:ab"), Some("t/x")));
         assert_eq!((query.get("empty"), query.get("none")), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(pairs in prop::collection::vec(("\\PC{1,8}", "\\PC{1,12}"), 0..5)) {
+            let borrowed: Vec<(&str, &str)> =
+                pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            prop_assert_eq!(Query::parse(encode(&borrowed).as_bytes()).0, pairs);
+        }
+
+        #[test]
+        fn any_bytes_have_a_meaning(bytes in prop::collection::vec(any::<u8>(), 0..80), n in "\\PC{0,12}") {
+            let _ = (Query::parse(&bytes).page_size(), Query::parse(&bytes).last());
+            let _ = Query::parse(encode(&[("n", &n)]).as_bytes()).page_size().map(|size| assert!(size <= MAX_PAGE));
+        }
     }
 
     #[test]

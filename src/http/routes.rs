@@ -35,7 +35,7 @@ pub struct Call {
     /// Who asks; nobody on open routes.
     pub caller: Option<Caller>,
     /// The actors and the settings.
-    pub state: State,
+    pub state: web::Data<State>,
     /// What its path names.
     pub target: Target,
     /// Under which id it is logged and audited.
@@ -139,13 +139,14 @@ fn request_id(request: &HttpRequest) -> String {
 /// Answers any request: the service behind every path.
 pub async fn serve(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
     let started = Instant::now();
-    let (mut payload, request_id) = (payload.into_inner(), request_id(&request));
+    let (mut payload, received) = body::counted(payload.into_inner());
+    let request_id = request_id(&request);
     let path = request.uri().path();
     let is_oci = path == "/v2" || path.starts_with("/v2/");
     let answered = if is_oci {
-        answer(&request, &mut payload, state.get_ref(), &request_id).await
+        answer(&request, &mut payload, &state, &request_id).await
     } else {
-        admin::routes::answer(&request, &mut payload, state.get_ref(), &request_id).await
+        admin::routes::answer(&request, &mut payload, &state, &request_id).await
     };
     let mut response = match answered {
         Ok(response) => response,
@@ -155,6 +156,8 @@ pub async fn serve(request: HttpRequest, payload: web::Payload, state: web::Data
         }
     };
     let headers = response.headers_mut();
+    // What somebody pushed must not become a page in a browser, whatever it looks like.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if is_oci {
         let version = HeaderName::from_static("docker-distribution-api-version");
         headers.insert(version, HeaderValue::from_static("registry/2.0"));
@@ -162,31 +165,36 @@ pub async fn serve(request: HttpRequest, payload: web::Payload, state: web::Data
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert(HeaderName::from_static(REQUEST_ID), id);
     }
-    note(&request, &response, &request_id, started, state.get_ref());
+    let noted = Noted { request_id: &request_id, started, received: received.get() };
+    note(&request, &response, noted, state.get_ref());
     response
 }
 
+/// What is noted of a request beside its head and its answer.
+struct Noted<'a> {
+    request_id: &'a str,
+    started: Instant,
+    received: u64,
+}
+
 /// One line in the log for each request, without query and headers, so without secrets; and its counters.
-fn note(request: &HttpRequest, response: &HttpResponse, request_id: &str, started: Instant, state: &State) {
+fn note(request: &HttpRequest, response: &HttpResponse, noted: Noted<'_>, state: &State) {
+    let Noted { request_id, started, received } = noted;
     let extensions = request.extensions();
+    let about = extensions.get::<About>();
+    let (action, repository) =
+        about.map_or(("-", "-"), |about| (about.action, about.repository.as_deref().unwrap_or("-")));
     let principal = extensions.get::<Named>().map_or("-", |named| named.0.as_str());
     let route = extensions.get::<RouteName>().map_or("none", |route| route.0);
     let sent = match response.body().size() {
         BodySize::Sized(bytes) if request.method() != Method::HEAD => bytes,
         BodySize::Sized(_) | BodySize::None | BodySize::Stream => 0,
     };
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let (status, took) = (response.status().as_u16(), started.elapsed());
-    state.metrics.count(&Answered {
-        route,
-        method: request.method().as_str(),
-        status,
-        took,
-        sent,
-        received: announced.and_then(|length| length.parse().ok()).unwrap_or(0),
-    });
+    state.metrics.count(&Answered { route, method: request.method().as_str(), status, took, sent, received });
     log::info!(
-        request_id = request_id, principal = principal, status = status, bytes = sent,
+        request_id = request_id, principal = principal, action = action, repository = repository, status = status,
+        received = received, bytes = sent,
         us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         "{} {}", request.method(), request.uri().path().escape_default()
     );
@@ -200,10 +208,17 @@ pub(super) struct RouteName(pub(super) &'static str);
 #[derive(Debug)]
 pub(super) struct Named(pub(super) String);
 
+/// What a request asks to do, and where, for its line in the log.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) action: &'static str,
+    pub(super) repository: Option<String>,
+}
+
 async fn answer(
     request: &HttpRequest,
     payload: &mut Payload,
-    state: &State,
+    state: &web::Data<State>,
     request_id: &str,
 ) -> Result<HttpResponse, ApiError> {
     let parsed = path::parse(request.uri().path());
@@ -212,6 +227,8 @@ async fn answer(
     let access = route.map_or(Access::VersionCheck, |route| route.access);
     if let Some(route) = route {
         request.extensions_mut().insert(RouteName(route.shape.template()));
+        let repository = target.and_then(Target::repository).map(ToString::to_string);
+        request.extensions_mut().insert(About { action: access.action(), repository });
     }
     let query = Query::parse(request.query_string().as_bytes());
     let mut caller = None;

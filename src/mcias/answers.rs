@@ -208,4 +208,24 @@ mod tests {
             assert!(read(token, "2030-01-01T00:00:00Z").is_err(), "{token}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_an_answer_or_an_error(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = (login(&bytes, NOW).is_ok(), validation(&bytes, NOW).is_ok());
+        }
+
+        #[test]
+        fn any_text_in_any_field_is_an_account_or_an_error(
+            field in proptest::sample::select(vec!["subject", "username", "account_type", "expires_at", "valid"]),
+            text in "\\PC{0,40}",
+        ) {
+            let mut value = good();
+            value[field] = text.as_str().into();
+            if let Ok(Validation::Valid { principal, .. }) = read(&value) {
+                proptest::prop_assert!(!principal.is_anonymous());
+                proptest::prop_assert!(!principal.subject.is_empty() && !principal.name.is_empty());
+            }
+        }
+    }
 }

@@ -95,7 +95,8 @@ async fn until(what: &str, so: impl Fn() -> bool) {
 }
 
 fn is_invalid<T: std::fmt::Debug>(asked: &Result<T, AskError<AuthError>>) {
-    assert!(matches!(asked, Err(AskError::Refused(AuthError::Invalid))), "{asked:?}");
+    let invalid = matches!(asked, Err(AskError::Refused(AuthError::Invalid | AuthError::StillInvalid)));
+    assert!(invalid, "{asked:?}");
 }
 
 fn is_unavailable<T: std::fmt::Debug>(asked: &Result<T, AskError<AuthError>>) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::content::{Noise, digest, manifest, push_blob, push_blob_by_patch, push_manifest};
 use crate::support::http::Client;
-use crate::support::{Data, Server};
+use crate::support::{Data, Server, seed, variable};
 
 /// What the server has promised to keep.
 #[derive(Default)]
@@ -17,22 +17,12 @@ struct Promised {
     uploads: Vec<(String, String, Vec<u8>)>,
 }
 
-fn rounds() -> u64 {
-    std::env::var("MCR_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(50)
-}
-
-fn seed() -> u64 {
-    let chosen = std::env::var("MCR_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = chosen.unwrap_or_else(|| u64::from(std::process::id()));
-    println!("MCR_SEED={seed} gives this run again");
-    seed
-}
-
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
     let (data, mut noise) = (Data::new(), Noise::new(seed()));
     let promised = Mutex::new(Promised::default());
-    for round in 0..rounds() {
+    let rounds = variable("MCR_KILL_ROUNDS", 50);
+    for round in 0..rounds {
         let server = data.start(&[]);
         check(&server, &mut promised.lock().unwrap());
         let (stop, delay) = (AtomicBool::new(false), Duration::from_millis(noise.below(250)));
@@ -53,7 +43,7 @@ fn what_was_acknowledged_survives_kill_9() {
     println!("{} blobs and {} manifests were kept", promised.blobs.len(), promised.manifests.len());
     assert!(promised.manifests.len() > 10, "too little was pushed to show anything");
     let left = server.files("uploads").len();
-    assert!(left <= promised.uploads.len() + 4 * usize::try_from(rounds()).unwrap(), "{left} stray uploads");
+    assert!(left <= promised.uploads.len() + 4 * usize::try_from(rounds).unwrap(), "{left} stray uploads");
 }
 
 /// Pushes images until the server is gone; an error is never a promise.

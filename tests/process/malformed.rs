@@ -231,6 +231,16 @@ fn bytes_that_are_no_request() {
         format!(
             "PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: x\r\n{login}Transfer-Encoding: gzip\r\nConnection: close\r\n\r\nab"
         ),
+        // What a proxy in front could read as another request.
+        "POST /v2/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            .to_owned(),
+        "POST /v2/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n".to_owned(),
+        "POST /v2/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n".to_owned(),
+        "POST /v2/token HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+        "POST /v2/token HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\nab".to_owned(),
+        "POST /v2/token HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab".to_owned(),
+        "GET /v2/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(),
+        "GET /v2/ HTTP/1.1\r\nHost: x\r\nX: a\r\n folded\r\n\r\n".to_owned(),
         format!("GET /v2/{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70_000)),
         format!("GET /v2/ HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(140_000)),
         format!("GET /v2/ HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(200)),

@@ -1,6 +1,7 @@
 //! Duties of the specification, and needs of clients, that the official suite does not check.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use crate::support::content::{
     MANIFEST, Noise, digest, manifest, push_blob, push_blob_by_patch, push_manifest,
@@ -121,32 +122,50 @@ fn a_wrong_digest_ends_the_upload_and_a_cancel_forgets_it() {
     assert!(server.files("uploads").is_empty());
 }
 
+/// Sends three quarters of a body of 2 MB, then resets the connection, or ends it as if that had been all.
+fn cut(server: &Server, method: &str, path: &str, reset: bool) {
+    let mut client = server.client();
+    let mut stream = client.connect().unwrap();
+    let head = client.head(method, path, &[("Content-Length", "2000000")]);
+    stream.get_mut().write_all(head.as_bytes()).unwrap();
+    stream.get_mut().write_all(&vec![7; 1_500_000]).unwrap();
+    if reset {
+        // Nothing is read from it; what the server still sends is answered with a reset.
+        drop(stream);
+    } else {
+        stream.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(read_head(&mut stream).unwrap().status, 400);
+    }
+}
+
+/// Sends it until the server has seen the end of the request before, and answers what it says then.
+fn after_a_cut(client: &mut Client, method: &str, path: &str, range: &str, body: &[u8]) -> Response {
+    let began = Instant::now();
+    loop {
+        let answer = client.request(method, path, &[("Content-Range", range)], body);
+        if answer.status != 416 {
+            return answer;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "the cut request never ends");
+    }
+}
+
 #[test]
 fn a_request_that_is_cut_never_happened() {
     let (_data, server) = start();
     let mut client = server.client();
-    let location = client.request("POST", "/v2/a/blobs/uploads/", &[], b"").location();
-    assert_eq!(client.request("PATCH", &location, &[], b"abc").status, 202);
     for reset in [false, true] {
-        let mut cut = server.client();
-        let mut stream = cut.connect().unwrap();
-        let head = cut.head("PATCH", &location, &[("Content-Length", "2000000")]);
-        stream.get_mut().write_all(head.as_bytes()).unwrap();
-        stream.get_mut().write_all(&vec![7; 1_500_000]).unwrap();
-        if reset {
-            // Unread input makes the close a reset.
-            drop(stream);
-        } else {
-            stream.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
-            assert_eq!(read_head(&mut stream).unwrap().status, 400);
-        }
-        // The next writer waits for the end of the last one.
-        let whole = client.request("PATCH", &location, &[("Content-Range", "3-5")], b"def");
-        assert!([202, 416].contains(&whole.status), "{} {}", whole.status, whole.text());
-        if whole.status == 202 {
-            assert_eq!(client.request("DELETE", &location, &[], b"").status, 204);
-            return;
-        }
+        let location = client.request("POST", "/v2/a/blobs/uploads/", &[], b"").location();
+        assert_eq!(client.request("PATCH", &location, &[], b"abc").status, 202);
+        cut(&server, "PATCH", &location, reset);
+        let whole = after_a_cut(&mut client, "PATCH", &location, "3-5", b"def");
+        assert_eq!((whole.status, whole.header("range")), (202, Some("0-5")), "{}", whole.text());
+        // containerd and oras send the same PUT to the same URL again.
+        let put = format!("{location}?digest={}", digest(b"abcdefghi"));
+        cut(&server, "PUT", &put, reset);
+        let done = after_a_cut(&mut client, "PUT", &put, "6-8", b"ghi");
+        assert_eq!(done.status, 201, "{}", done.text());
+        assert_eq!(client.get(&done.location()).body, b"abcdefghi");
     }
 }
 
@@ -362,4 +381,152 @@ fn a_pusher_that_hears_200_may_rely_on_the_blob_for_the_grace() {
     assert!(kept >= now + 3_600_000, "{kept} is less than an hour after {now}");
     assert_eq!(client.request("HEAD", &path, &[], b"").status, 200);
     assert_eq!(kept_until(), kept, "it was long enough and was written all the same");
+}
+
+#[test]
+fn a_manifest_says_where_it_is_and_may_have_many_tags() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let manifest = image(&mut client, "a", 20, &[]);
+    let name = digest(&manifest);
+    let tags: Vec<String> = (10..22).map(|number| format!("v{number}")).collect();
+    let reference = format!("{name}?{}", tags.iter().map(|tag| format!("&tag={tag}")).collect::<String>());
+    let pushed = push_manifest(&mut client, "a", &reference, &manifest).unwrap();
+    assert_eq!((pushed.status, pushed.header("docker-content-digest")), (201, Some(name.as_str())));
+    assert_eq!(pushed.location(), format!("/v2/a/manifests/{name}"));
+    let said: Vec<&str> =
+        pushed.headers.iter().filter(|(key, _)| key == "oci-tag").map(|(_, tag)| tag.as_str()).collect();
+    assert_eq!(said, tags);
+    assert_eq!(json(&client.get("/v2/a/tags/list"))["tags"], serde_json::json!(tags));
+    // A delete by digest takes them all along.
+    assert_eq!(client.request("DELETE", &format!("/v2/a/manifests/{name}"), &[], b"").status, 202);
+    assert_eq!(json(&client.get("/v2/a/tags/list"))["tags"], serde_json::json!([]));
+}
+
+#[test]
+fn manifests_of_four_megabytes_are_taken_and_larger_ones_are_not() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let small = image(&mut client, "a", 21, &[]);
+    let padded = |length: usize| {
+        let mut manifest: serde_json::Value = serde_json::from_slice(&small).unwrap();
+        manifest["annotations"] = serde_json::json!({"padding": ""});
+        let room = length - manifest.to_string().len();
+        manifest["annotations"]["padding"] = "x".repeat(room).into();
+        manifest.to_string().into_bytes()
+    };
+    let most = 4 << 20;
+    let pushed = push_manifest(&mut client, "a", "large", &padded(most)).unwrap();
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    assert_eq!(client.get("/v2/a/manifests/large").body, padded(most));
+    let refused = push_manifest(&mut client, "a", "larger", &padded(most + 1)).unwrap();
+    assert_eq!((refused.status, refused.code().as_str()), (413, "SIZE_INVALID"));
+}
+
+#[test]
+fn deletes_of_what_is_not_there_are_404_and_of_tags_405_where_that_is_off() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut client = server.client();
+    let missing = digest(b"missing");
+    for path in [format!("/v2/no/such/manifests/{missing}"), format!("/v2/no/such/blobs/{missing}")] {
+        let answer = client.request("DELETE", &path, &[], b"");
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(["NAME_UNKNOWN", "BLOB_UNKNOWN"].contains(&answer.code().as_str()), "{}", answer.text());
+    }
+    image(&mut client, "a", 22, &["v1"]);
+    let refused = client.request("DELETE", "/v2/a/manifests/v1", &[], b"");
+    assert_eq!((refused.status, refused.code().as_str()), (405, "UNSUPPORTED"));
+    assert_eq!(client.get("/v2/a/manifests/v1").status, 200);
+}
+
+#[test]
+fn referrers_are_paged_filtered_and_gone_with_their_manifest() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let subject = image(&mut client, "a", 23, &["v1"]);
+    let subject_name = digest(&subject);
+    let mut referrers = Vec::new();
+    for number in 0..3 {
+        let mut manifest: serde_json::Value = serde_json::from_slice(&subject).unwrap();
+        manifest["subject"] =
+            serde_json::json!({"mediaType": MANIFEST, "digest": subject_name, "size": subject.len()});
+        manifest["artifactType"] = format!("test/type{}", number % 2).into();
+        manifest["annotations"] = serde_json::json!({"number": number.to_string()});
+        let manifest = manifest.to_string().into_bytes();
+        let pushed = push_manifest(&mut client, "a", &digest(&manifest), &manifest).unwrap();
+        assert_eq!((pushed.status, pushed.header("oci-subject")), (201, Some(subject_name.as_str())));
+        referrers.push(digest(&manifest));
+    }
+    let path = format!("/v2/a/referrers/{subject_name}");
+    let list = |client: &mut Client, path: &str| {
+        let answer = client.get(path);
+        let index = json(&answer);
+        let found: Vec<String> = index["manifests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["digest"].as_str().unwrap().to_owned())
+            .collect();
+        let next = answer.header("link").map(|link| link[1..link.find('>').unwrap()].to_owned());
+        (found, next, answer.header("oci-filters-applied").map(str::to_owned))
+    };
+    let (mut all, none, _) = list(&mut client, &path);
+    all.sort();
+    let mut expected = referrers.clone();
+    expected.sort();
+    assert_eq!((all, none), (expected.clone(), None));
+    let (first, next, _) = list(&mut client, &format!("{path}?n=2"));
+    let (rest, none, _) = list(&mut client, &next.unwrap());
+    assert_eq!((first.len(), rest.len(), none), (2, 1, None));
+    let mut both = [first, rest].concat();
+    both.sort();
+    assert_eq!(both, expected);
+    let (odd, _, filters) = list(&mut client, &format!("{path}?artifactType=test%2Ftype1"));
+    assert_eq!((odd, filters.as_deref()), (vec![referrers[1].clone()], Some("artifactType")));
+    let gone = format!("/v2/a/manifests/{}", referrers[1]);
+    assert_eq!(client.request("DELETE", &gone, &[], b"").status, 202);
+    assert_eq!(list(&mut client, &path).0.len(), 2);
+    // Those that point at what was deleted stay.
+    assert_eq!(client.request("DELETE", &format!("/v2/a/manifests/{subject_name}"), &[], b"").status, 202);
+    assert_eq!(list(&mut client, &path).0.len(), 2);
+    assert_eq!(client.get("/v2/a/referrers/sha256:bad").status, 400);
+}
+
+#[test]
+fn what_clients_send_beside_the_protocol_changes_nothing() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let manifest = image(&mut client, "a", 24, &["v1"]);
+    // containerd names the registry that it believes to ask.
+    let mirrored =
+        client.request("GET", "/v2/a/manifests/v1?ns=docker.io", &[("OCI-Namespace", "x.io")], b"");
+    assert_eq!((mirrored.status, mirrored.body), (200, manifest));
+    let blob = Noise::new(24).bytes(100);
+    let path = format!("/v2/a/blobs/{}", digest(&blob));
+    let to_its_end = client.request("GET", &path, &[("Range", "bytes=50-100")], b"");
+    assert_eq!((to_its_end.status, to_its_end.header("content-range")), (206, Some("bytes 50-99/100")));
+    assert_eq!(to_its_end.body, blob[50..]);
+    let unknown = client.request("POST", "/v2/a/blobs/uploads/?digest-algorithm=md5", &[], b"");
+    assert_eq!(unknown.status, 400, "{}", unknown.text());
+    let challenged = server.stranger().get("/v2/a/tags/list");
+    let challenges = challenged.headers.iter().filter(|(name, _)| name == "www-authenticate").count();
+    assert_eq!((challenged.status, challenges), (401, 1));
+}
+
+#[test]
+fn what_is_pushed_never_becomes_a_page_in_a_browser() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let page = br#"{"schemaVersion":2,"x":"<script>alert(1)</script>"}"#;
+    let html = [("Content-Type", "text/html")];
+    assert_eq!(client.request("PUT", "/v2/a/manifests/page", &html, page).status, 201);
+    let served = client.get("/v2/a/manifests/page");
+    assert_eq!(served.header("content-type"), Some("text/html"), "it is served as it was pushed");
+    assert_eq!(served.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(served.header("content-security-policy"), Some("default-src 'none'; sandbox"));
+    assert_eq!(push_blob(&mut client, "a", page).unwrap().status, 201);
+    let served = client.get(&format!("/v2/a/blobs/{}", digest(page)));
+    assert_eq!(served.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(served.header("x-content-type-options"), Some("nosniff"));
 }

@@ -7,18 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::Data;
 use crate::support::content::{MANIFEST, Noise, digest, push_blob, push_blob_by_patch, push_manifest};
 use crate::support::http::Client;
+use crate::support::{Data, seed, variable};
 
 const CLIENTS: u64 = 16;
 /// Layers that images share.
 const LAYERS: u64 = 24;
 const REPOSITORIES: u64 = 5;
-
-fn variable(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap())
-}
 
 fn layer(number: u64) -> Vec<u8> {
     Noise::new(7000 + number).bytes(2000 + usize::try_from(number).unwrap())
@@ -178,9 +174,7 @@ fn sweep_once(client: &mut Client) -> Value {
 }
 
 fn race(grace: &str) {
-    let (seconds, seed) =
-        (variable("MCR_RACE_SECONDS", 10), variable("MCR_SEED", u64::from(std::process::id())));
-    println!("MCR_RACE_SECONDS={seconds} MCR_SEED={seed}");
+    let (seconds, seed) = (variable("MCR_RACE_SECONDS", 10), seed());
     let data = Data::new();
     let server = data.start(&[("MCR_GC_GRACE", grace), ("MCR_LOG_LEVEL", "warn")]);
     let (tally, stop) = (Tally::default(), AtomicBool::new(false));

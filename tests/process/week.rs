@@ -1,6 +1,9 @@
 //! An administrator's week with `mcrctl --json`, against the real server; and what the program does by itself.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -149,4 +152,93 @@ fn its_file_is_its_owners_and_its_failures_say_what_to_do() {
     assert!(mcrctl.fails(1, &["status"]).contains("mcrctl login"));
     let completions = mcrctl.run(&["completions", "bash"], "");
     assert!(String::from_utf8_lossy(&completions.stdout).contains("_mcrctl"));
+}
+
+#[test]
+fn it_trusts_the_authority_that_it_is_given_and_no_other() {
+    let data = Data::new();
+    let server = data.start_tls();
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    let (url, authority) = (format!("https://{}", server.address), server.data.join("tls/ca.crt"));
+    let password = std::fs::read_to_string(server.data.join("admin-password")).unwrap();
+    let login = ["login", "--server", &url, "-u", "admin", "--password-stdin"];
+    let stranger = mcrctl.run(&login, &password);
+    assert_eq!(stranger.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&stranger.stderr).into_owned();
+    assert!(said.contains("--ca-cert"), "{said}");
+    let ours = ["--ca-cert", authority.to_str().unwrap()];
+    let done = mcrctl.run(&[&ours[..], &login].concat(), &password);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    // It is remembered with the login, and can be named for one command.
+    assert_eq!(mcrctl.json(&["status"])["ready"], true);
+    assert_eq!(mcrctl.json(&[&ours[..], &["status"]].concat())["ready"], true);
+}
+
+#[test]
+fn the_other_verbs_do_what_they_say() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(&server);
+    mcrctl.json(&["user", "create", "ci", "--system"]);
+    assert_eq!(mcrctl.json(&["user", "disable", "ci"])["disabled"], true);
+    assert_eq!(mcrctl.json(&["user", "enable", "ci"])["disabled"], false);
+    mcrctl.json(&["token", "create", "deploy", "--user", "ci"]);
+    assert_eq!(mcrctl.json(&["token", "list"])["items"][0]["name"], "deploy");
+    mcrctl.json(&["user", "delete", "ci"]);
+    assert_eq!(mcrctl.json(&["token", "list"])["total"], 0);
+    let rule =
+        mcrctl.json(&["policy", "create", "--effect", "deny", "--priority", "7", "--repository", "a/**"]);
+    let id = rule["id"].to_string();
+    let updated = mcrctl.json(&["policy", "update", &id, "--priority", "9", "--description", "closed"]);
+    assert_eq!((&updated["priority"], &updated["description"]), (&9.into(), &"closed".into()));
+    assert_eq!(updated["repositories"], serde_json::json!(["a/**"]));
+    mcrctl.json(&["policy", "disable", &id]);
+    assert_eq!(mcrctl.json(&["policy", "enable", &id])["enabled"], true);
+    assert_eq!(mcrctl.json(&["gc", "run", "--dry-run", "--wait"])["outcome"], "done");
+    assert_eq!(mcrctl.json(&["gc", "status"])["state"], "idle");
+    mcrctl.fails(1, &["policy", "create", "--effect", "deny", "--priority", "0"]);
+    mcrctl.fails(2, &["policy", "create", "--priority", "1", "--nonsense"]);
+}
+
+#[test]
+fn a_stranger_cannot_write_to_an_administrators_terminal() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(&server);
+    let name = "x\u{1b}[2J\u{1b}]0;title\u{7}\r\nforged\u{202e}";
+    let login = serde_json::json!({"username": name, "password": "wrong"}).to_string();
+    assert_eq!(server.stranger().request("POST", "/v1/auth/login", &[], login.as_bytes()).status, 401);
+    let listed = mcrctl.run(&["audit", "list", "--event", "login_failed"], "");
+    let said = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(said.contains("forged") && said.lines().count() == 2, "{said:?}");
+    assert!(!said.contains(['\u{1b}', '\u{7}', '\r', '\u{202e}']), "{said:?}");
+}
+
+#[test]
+fn the_tail_of_the_audit_log_prints_what_comes_and_only_that() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(&server);
+    mcrctl.json(&["user", "create", "before", "--system"]);
+    let mut tail = mcrctl.spawn(&["--json", "audit", "tail", "--event", "user_created"]);
+    let (lines, line) = mpsc::channel();
+    let printed = BufReader::new(tail.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        // Whoever listened may have heard enough.
+        printed.lines().map_while(Result::ok).for_each(|text| drop(lines.send(text)));
+    });
+    // It may not have begun yet when one is made.
+    let first = (0..60).find_map(|number| {
+        mcrctl.json(&["user", "create", &format!("after-{number}"), "--system"]);
+        line.recv_timeout(Duration::from_millis(500)).ok()
+    });
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    reader.join().unwrap();
+    let first: Value = serde_json::from_str(&first.expect("a line")).unwrap();
+    assert_eq!(first["event"], "user_created");
+    assert!(first["details"]["user"].as_str().unwrap().starts_with("after-"), "{first}");
 }

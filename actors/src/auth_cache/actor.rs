@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::{
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::anonymous::{self, keyed_hash};
 use super::cache::{Cache, Finding, Key};
-use super::limiter::Limiter;
+use super::limiter::{Admission, Attempt, Limiter};
 use super::provider::{Provider, ProviderError, Validation};
 use super::{
     AuthError, AuthSettings, Authenticated, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret,
@@ -29,8 +30,34 @@ const LIMIT: usize = 20_000;
 const DEADLINE: Duration = Duration::from_secs(60);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// How many passwords may wait to be judged, beyond those that are.
+const PARKED: usize = 1024;
+
 /// Somebody who waits for the provider's verdict.
 type Waiting = oneshot::Sender<Result<Found, AuthError>>;
+
+/// Credentials that nothing is known of.
+struct Question {
+    key: Key,
+    credentials: Credentials,
+    address: Option<IpAddr>,
+    reply: Waiting,
+}
+
+impl Question {
+    /// What is counted, when it is a password that is tried.
+    fn attempt(&self) -> Option<Attempt> {
+        match &self.credentials {
+            Credentials::Basic { name, .. } => Some(Attempt::new(self.address, name)),
+            Credentials::Token(_) => None,
+        }
+    }
+
+    fn answer(self, answer: Result<Found, AuthError>) {
+        // Whoever asked may be gone.
+        let _unheard = self.reply.send(answer);
+    }
+}
 
 /// Owns what is known.
 pub struct AuthCache {
@@ -43,6 +70,8 @@ pub struct AuthCache {
     /// revocation does not share the answer to one from before it.
     asking: HashMap<(Key, u64), Vec<Waiting>>,
     limiter: Limiter,
+    /// Passwords that are not judged before others were.
+    parked: Vec<Question>,
     db: Db,
     readers: Vec<Recipient<Forget>>,
     /// Counts revocations, from 1.
@@ -61,6 +90,22 @@ pub(super) struct Introduction {
     pub(super) clock: Clock,
     /// Passwords are remembered by a hash that nobody outside of this process can compute.
     basic_key: Arc<[u8; 32]>,
+    pub(super) answers: Arc<Answers>,
+}
+
+/// How often somebody was known already, and how often not, over all workers.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Answers {
+    /// Counts one.
+    pub(super) fn count(&self, was_known: bool) {
+        let counter = if was_known { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Introduction {
@@ -125,6 +170,16 @@ pub(super) struct Found {
     pub(super) finding: Finding,
     pub(super) believed_until: Timestamp,
     pub(super) epoch: u64,
+    /// Whether it was in memory.
+    pub(super) remembered: bool,
+}
+
+impl Found {
+    /// As the answer to who asked.
+    pub(super) fn answer(self) -> Result<Authenticated, AuthError> {
+        let answer = self.finding.answer();
+        if self.remembered { answer.map_err(AuthError::remembered) } else { answer }
+    }
 }
 
 fn unavailable(error: &ProviderError) -> AuthError {
@@ -150,7 +205,7 @@ impl AuthCache {
             filled.map(|()| random).map_err(|error| AskError::Refused(DbError::Failed(error.to_string())))
         };
         let anonymous_key = db.write(EnsureSecret { name: "anonymous_tokens", fresh: random()? }).await?;
-        let introduction = Introduction { clock, basic_key: Arc::new(random()?) };
+        let introduction = Introduction { clock, basic_key: Arc::new(random()?), answers: Arc::default() };
         let limiter = Limiter::new(settings.login_attempts_per_minute);
         let addr = Self::start_in_arbiter(thread, move |_| Self {
             settings,
@@ -160,6 +215,7 @@ impl AuthCache {
             cache: Cache::default(),
             asking: HashMap::new(),
             limiter,
+            parked: Vec::new(),
             db,
             readers: Vec::new(),
             epoch: 1,
@@ -188,7 +244,7 @@ impl AuthCache {
 
     fn found(&self, finding: Finding, epoch: u64) -> Found {
         let believed_until = finding.believed_until(self.now(), self.settings.cache_ttl);
-        Found { finding, believed_until, epoch }
+        Found { finding, believed_until, epoch, remembered: false }
     }
 
     /// Answers everybody who waits for these credentials.
@@ -233,44 +289,51 @@ impl AuthCache {
         address: Option<IpAddr>,
         context: &mut Context<Self>,
     ) -> ResponseFuture<Result<Found, AuthError>> {
-        let now = self.now();
-        if let Some((finding, believed_until)) = self.cache.get(&key, now) {
-            return Box::pin(std::future::ready(Ok(Found { finding, believed_until, epoch: self.epoch })));
-        }
-        if let Some(finding) = self.anonymous(&credentials) {
-            return Box::pin(std::future::ready(Ok(self.found(finding, self.epoch))));
-        }
-        if let Some(name) = login_name(&credentials)
-            && let Some(retry_after) = self.limiter.wait(address, name, now)
-        {
-            return Box::pin(std::future::ready(Err(AuthError::TooMany { retry_after })));
-        }
         let (reply, answer) = oneshot::channel();
-        let (provider, epoch) = (Arc::clone(&self.provider), self.epoch);
-        let waiting = self.asking.entry((key, epoch)).or_default();
-        waiting.push(reply);
-        if waiting.len() == 1 {
-            let until = now.after(self.settings.cache_ttl);
-            let name = login_name(&credentials).map(str::to_owned);
-            let asked = async move { ask_provider(provider.as_ref(), &credentials, until).await };
-            context.spawn(asked.into_actor(self).map(move |finding, cache, _| {
-                if let (Some(name), Ok(Finding::Nobody)) = (name, &finding) {
-                    cache.limiter.failed(address, &name, cache.now());
-                }
-                cache.conclude(key, epoch, finding);
-            }));
-        }
+        self.put(Question { key, credentials, address, reply }, context);
         Box::pin(
             async move { answer.await.unwrap_or(Err(AuthError::Unavailable { retry_after: RETRY_AFTER })) },
         )
     }
-}
 
-/// The name whose password is tried.
-fn login_name(credentials: &Credentials) -> Option<&str> {
-    match credentials {
-        Credentials::Basic { name, .. } => Some(name),
-        Credentials::Token(_) => None,
+    /// What is known without the provider.
+    fn known(&mut self, key: Key, credentials: &Credentials) -> Option<Found> {
+        if let Some((finding, believed_until)) = self.cache.get(&key, self.now()) {
+            return Some(Found { finding, believed_until, epoch: self.epoch, remembered: true });
+        }
+        self.anonymous(credentials).map(|finding| self.found(finding, self.epoch))
+    }
+
+    /// Answers at once, joins whoever asks the same, asks the provider, or parks a password that may not be judged yet.
+    fn put(&mut self, question: Question, context: &mut Context<Self>) {
+        let (key, epoch) = (question.key, self.epoch);
+        if let Some(found) = self.known(key, &question.credentials) {
+            return question.answer(Ok(found));
+        }
+        if let Some(waiting) = self.asking.get_mut(&(key, epoch)) {
+            return waiting.push(question.reply);
+        }
+        let attempt = question.attempt();
+        match attempt.map_or(Admission::Now, |attempt| self.limiter.admit(attempt)) {
+            Admission::Now => {}
+            Admission::Later if self.parked.len() < PARKED => return self.parked.push(question),
+            Admission::Later => return question.answer(Err(AuthError::TooMany { retry_after: RETRY_AFTER })),
+            Admission::After(retry_after) => return question.answer(Err(AuthError::TooMany { retry_after })),
+        }
+        self.asking.insert((key, epoch), vec![question.reply]);
+        let (provider, credentials) = (Arc::clone(&self.provider), question.credentials);
+        let until = self.now().after(self.settings.cache_ttl);
+        let asked = async move { ask_provider(provider.as_ref(), &credentials, until).await };
+        context.spawn(asked.into_actor(self).map(move |finding, cache, context| {
+            let was_wrong = matches!(finding, Ok(Finding::Nobody));
+            cache.conclude(key, epoch, finding);
+            if let Some(attempt) = attempt {
+                cache.limiter.settle(attempt, was_wrong);
+                for parked in std::mem::take(&mut cache.parked) {
+                    cache.put(parked, context);
+                }
+            }
+        }));
     }
 }
 
@@ -362,7 +425,7 @@ impl Handler<Login> for AuthCache {
         let found = self.find(self.introduction.key(&credentials), credentials, address, context);
         let provider = Arc::clone(&self.provider);
         let logged_in = async move {
-            let known = found.await?.finding.answer()?;
+            let known = found.await?.answer()?;
             match known.token_hash {
                 Some(_) => {
                     Ok(LoggedIn { token: password, principal: known.principal, expires_at: known.expires_at })
@@ -411,6 +474,29 @@ impl Handler<Logout> for AuthCache {
             }
             .into_actor(cache)
         }))
+    }
+}
+
+/// What the workers found in their copies since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheState {
+    /// Requests whose credentials were known.
+    pub hits: u64,
+    /// Requests whose credentials were not.
+    pub misses: u64,
+}
+
+/// Asks for the [`CacheState`].
+#[derive(Debug, Message)]
+#[rtype(result = "Result<CacheState, AuthError>")]
+pub struct ObserveCache;
+
+impl Handler<ObserveCache> for AuthCache {
+    type Result = Result<CacheState, AuthError>;
+
+    fn handle(&mut self, _: ObserveCache, _: &mut Self::Context) -> Self::Result {
+        let Answers { hits, misses } = &*self.introduction.answers;
+        Ok(CacheState { hits: hits.load(Ordering::Relaxed), misses: misses.load(Ordering::Relaxed) })
     }
 }
 

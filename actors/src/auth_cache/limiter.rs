@@ -1,67 +1,148 @@
 //! How many wrong passwords an address and a name may give before both have to wait. The right one costs nothing, so a
 //! build farm behind one address is not slowed.
+//!
+//! An attempt takes its place before it is judged and gets it back when it was right: counted only afterwards, any number
+//! of guesses made at once would all be judged.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use lru::LruCache;
+use sha2::{Digest as _, Sha256};
 
-use crate::domain::Timestamp;
-
-/// Whoever has to wait, remembered at most.
+/// Who has places to give back, remembered at most.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
 /// Who is counted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
+    /// An address, or the network of one of version 6.
     Address(IpAddr),
-    Name(String),
+    /// The SHA-256 of a name, which can be as long as a client likes.
+    Name([u8; 32]),
 }
 
-fn keys(address: Option<IpAddr>, name: &str) -> impl Iterator<Item = Key> {
-    address.map(Key::Address).into_iter().chain([Key::Name(name.to_owned())])
+/// The keys of one attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt {
+    address: Option<Key>,
+    name: Key,
 }
 
-/// Counts failed logins.
-pub(super) struct Limiter {
-    failures: DefaultKeyedRateLimiter<Key>,
-    clock: DefaultClock,
-    waiting: LruCache<Key, Timestamp>,
-}
-
-impl Limiter {
-    /// At most `per_minute` failures for each address and each name.
-    pub(super) fn new(per_minute: NonZeroU32) -> Self {
+impl Attempt {
+    /// From `address`, at the password of `name`.
+    pub(super) fn new(address: Option<IpAddr>, name: &str) -> Self {
         Self {
-            failures: RateLimiter::keyed(Quota::per_minute(per_minute)),
-            clock: DefaultClock::default(),
-            waiting: LruCache::new(CAPACITY),
+            address: address.map(|address| Key::Address(network(address))),
+            name: Key::Name(Sha256::digest(name.as_bytes()).into()),
         }
     }
 
-    /// How long this one still has to wait.
-    pub(super) fn wait(&mut self, address: Option<IpAddr>, name: &str, now: Timestamp) -> Option<Duration> {
-        let until = keys(address, name).filter_map(|key| self.waiting.get(&key).copied()).max()?;
-        (until > now).then(|| until.since(now))
+    fn keys(self) -> impl Iterator<Item = Key> {
+        self.address.into_iter().chain([self.name])
+    }
+}
+
+/// Whoever has one address of version 6 has the 2^64 of its network, and could come from another each time.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+/// Whether an attempt may be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Now; [`Limiter::settle`] must follow.
+    Now,
+    /// Perhaps when one that is being judged turns out right and gives its place back.
+    Later,
+    /// Not before this time is over.
+    After(Duration),
+}
+
+/// Counts attempts.
+pub(super) struct Limiter {
+    places: DefaultKeyedRateLimiter<Key>,
+    clock: DefaultClock,
+    /// Places that right passwords gave back, at most a minute's worth for each key.
+    returned: LruCache<Key, u32>,
+    per_minute: u32,
+    /// How many attempts are being judged.
+    judged: HashMap<Key, u32>,
+}
+
+impl Limiter {
+    /// At most `per_minute` wrong passwords for each address and each name.
+    pub(super) fn new(per_minute: NonZeroU32) -> Self {
+        Self {
+            places: RateLimiter::keyed(Quota::per_minute(per_minute)),
+            clock: DefaultClock::default(),
+            returned: LruCache::new(CAPACITY),
+            per_minute: per_minute.get(),
+            judged: HashMap::new(),
+        }
     }
 
-    /// One more wrong password.
-    pub(super) fn failed(&mut self, address: Option<IpAddr>, name: &str, now: Timestamp) {
-        for key in keys(address, name) {
-            if let Err(full) = self.failures.check_key(&key) {
-                let wait = full.wait_time_from(self.clock.now());
-                self.waiting.put(key, now.after(wait));
+    /// Takes a place for the attempt with its address and with its name, or none at all.
+    pub(super) fn admit(&mut self, attempt: Attempt) -> Admission {
+        let mut taken = Vec::new();
+        for key in attempt.keys() {
+            match self.take(key) {
+                Ok(()) => taken.push(key),
+                Err(wait) => {
+                    taken.into_iter().for_each(|key| self.give_back(key));
+                    return if self.judged.contains_key(&key) {
+                        Admission::Later
+                    } else {
+                        Admission::After(wait)
+                    };
+                }
+            }
+        }
+        for key in taken {
+            *self.judged.entry(key).or_default() += 1;
+        }
+        Admission::Now
+    }
+
+    fn take(&mut self, key: Key) -> Result<(), Duration> {
+        if let Some(returned) = self.returned.get_mut(&key).filter(|returned| **returned > 0) {
+            *returned -= 1;
+            return Ok(());
+        }
+        self.places.check_key(&key).map_err(|full| full.wait_time_from(self.clock.now()))
+    }
+
+    fn give_back(&mut self, key: Key) {
+        let returned = self.returned.get_or_insert_mut(key, || 0);
+        *returned = self.per_minute.min(returned.saturating_add(1));
+    }
+
+    /// An attempt was judged. Only a wrong password keeps its place.
+    pub(super) fn settle(&mut self, attempt: Attempt, was_wrong: bool) {
+        for key in attempt.keys() {
+            if let Some(judged) = self.judged.get_mut(&key) {
+                *judged -= 1;
+                if *judged == 0 {
+                    self.judged.remove(&key);
+                }
+            }
+            if !was_wrong {
+                self.give_back(key);
             }
         }
     }
 
     /// Forgets whoever has not failed for a while.
     pub(super) fn purge(&self) {
-        self.failures.retain_recent();
-        self.failures.shrink_to_fit();
+        self.places.retain_recent();
+        self.places.shrink_to_fit();
     }
 }
 
@@ -69,19 +150,67 @@ impl Limiter {
 mod tests {
     use super::*;
 
+    fn limiter() -> Limiter {
+        Limiter::new(NonZeroU32::new(3).unwrap())
+    }
+
+    fn from(last: u8, name: &str) -> Attempt {
+        Attempt::new(Some(IpAddr::from([192, 0, 2, last])), name)
+    }
+
+    fn is_refused(admission: Admission) -> bool {
+        matches!(admission, Admission::After(wait) if wait > Duration::from_secs(1))
+    }
+
     #[test]
     fn the_name_and_the_address_wait_after_too_many_failures_and_nobody_else() {
-        let now = Timestamp::from_millis(0);
-        let (here, there) = (Some("192.0.2.1".parse().unwrap()), Some("192.0.2.2".parse().unwrap()));
-        let mut limiter = Limiter::new(NonZeroU32::new(3).unwrap());
+        let mut limiter = limiter();
         for _ in 0..3 {
-            limiter.failed(here, "ada", now);
-            assert_eq!(limiter.wait(here, "ada", now), None);
+            assert_eq!(limiter.admit(from(1, "ada")), Admission::Now);
+            limiter.settle(from(1, "ada"), true);
         }
-        limiter.failed(here, "ada", now);
-        let wait = limiter.wait(here, "bob", now).unwrap();
-        assert!(limiter.wait(there, "ada", now).is_some() && limiter.wait(there, "bob", now).is_none());
-        assert_eq!(limiter.wait(here, "ada", now.after(wait + Duration::from_millis(1))), None);
+        for (address, name) in [(1, "ada"), (1, "bob"), (2, "ada")] {
+            assert!(is_refused(limiter.admit(from(address, name))), "{name} from {address}");
+        }
+        assert_eq!(limiter.admit(from(2, "bob")), Admission::Now);
         limiter.purge();
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one() {
+        let mut limiter = limiter();
+        let of = |address: &str, name: &str| Attempt::new(Some(address.parse().unwrap()), name);
+        for (address, name) in [("2001:db8::1", "a"), ("2001:db8::2", "b"), ("2001:db8::ffff:0:1", "c")] {
+            assert_eq!(limiter.admit(of(address, name)), Admission::Now);
+            limiter.settle(of(address, name), true);
+        }
+        assert!(is_refused(limiter.admit(of("2001:db8::3", "d"))));
+        assert_eq!(limiter.admit(of("2001:db8:0:1::3", "d")), Admission::Now);
+    }
+
+    #[test]
+    fn no_more_are_judged_at_once_than_may_be_wrong() {
+        let mut limiter = limiter();
+        for _ in 0..3 {
+            assert_eq!(limiter.admit(from(1, "ada")), Admission::Now);
+        }
+        assert_eq!(limiter.admit(from(1, "ada")), Admission::Later);
+        limiter.settle(from(1, "ada"), false);
+        assert_eq!(limiter.admit(from(1, "ada")), Admission::Now, "a right one gave its place back");
+        for _ in 0..3 {
+            limiter.settle(from(1, "ada"), true);
+        }
+        assert!(is_refused(limiter.admit(from(1, "ada"))));
+    }
+
+    #[test]
+    fn right_passwords_cost_nothing_and_save_nothing_up() {
+        let mut limiter = limiter();
+        for _ in 0..100 {
+            assert_eq!(limiter.admit(from(1, "ada")), Admission::Now);
+            limiter.settle(from(1, "ada"), false);
+        }
+        let wrong = (0..100).filter(|_| limiter.admit(from(1, "ada")) == Admission::Now).count();
+        assert!(wrong <= 6, "{wrong} guesses were judged");
     }
 }

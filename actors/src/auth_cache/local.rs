@@ -51,8 +51,8 @@ pub fn new_token() -> Result<Secret, getrandom::Error> {
 
 impl LocalProvider {
     /// Knows the accounts of `db`.
-    pub fn new(db: Db, clock: Clock, settings: &AuthSettings) -> Self {
-        Self { db, clock, passwords: Passwords::default(), token_ttl: settings.token_ttl }
+    pub fn new(db: Db, clock: Clock, passwords: Passwords, settings: &AuthSettings) -> Self {
+        Self { db, clock, passwords, token_ttl: settings.token_ttl }
     }
 
     async fn find(&self, token: &Secret) -> Result<Validation, ProviderError> {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use actix::Message;
 use sha2::{Digest as _, Sha256};
 
-pub use actor::{Administer, AuthCache, Purge};
+pub use actor::{Administer, AuthCache, CacheState, ObserveCache, Purge};
 pub use provider::{Provider, ProviderError, Validation};
 pub use reader::AuthReader;
 
@@ -90,6 +90,9 @@ pub enum AuthError {
     /// They are not valid.
     #[error("the credentials are not valid")]
     Invalid,
+    /// They are not valid, as is known from a moment ago: nothing was tried, so there is nothing to record.
+    #[error("the credentials are still not valid")]
+    StillInvalid,
     /// The token was valid; only its time is over.
     #[error("the token has lapsed")]
     Lapsed {
@@ -110,6 +113,16 @@ pub enum AuthError {
         /// When to ask again.
         retry_after: Duration,
     },
+}
+
+impl AuthError {
+    /// The same verdict when it comes from memory.
+    fn remembered(self) -> Self {
+        match self {
+            Self::Invalid => Self::StillInvalid,
+            other => other,
+        }
+    }
 }
 
 /// Somebody who is known.

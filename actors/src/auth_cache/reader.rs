@@ -72,17 +72,20 @@ impl Handler<Authenticate> for AuthReader {
         _: &mut Self::Context,
     ) -> Self::Result {
         let key = self.introduction.key(&credentials);
-        if let Some((finding, _)) = self.cache.get(&key, self.introduction.clock.now()) {
-            return ActorResponse::reply(finding.answer());
+        let known = self.cache.get(&key, self.introduction.clock.now());
+        self.introduction.answers.count(known.is_some());
+        if let Some((finding, _)) = known {
+            return ActorResponse::reply(finding.answer().map_err(AuthError::remembered));
         }
         let found = self.owner.ask(Find { key, credentials, address }).into_actor(self);
         ActorResponse::r#async(found.map(move |found, reader, _| {
-            let Found { finding, believed_until, epoch } = found.map_err(asked)?;
+            let found: Found = found.map_err(asked)?;
+            let Found { finding, believed_until, epoch, .. } = found.clone();
             if epoch >= reader.epoch {
                 let now = reader.introduction.clock.now();
                 reader.cache.put(key, finding.clone(), now, believed_until);
             }
-            finding.answer()
+            found.answer()
         }))
     }
 }

@@ -3,6 +3,7 @@
 //! A query is a struct with its SQL beside it, in [`queries`]. [`Db::read`] runs one on the reader of the
 //! caller's own thread, [`Db::write`] hands one to the only writer, which answers after the commit.
 
+mod memory;
 pub mod migrate;
 pub mod queries;
 mod reader;
@@ -11,15 +12,17 @@ pub mod writer;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ArbiterHandle, Message};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode};
 
-use crate::ask::{AskError, Handle};
-use reader::Reader;
-use writer::{Writer, WriterState};
+use crate::ask::{AskError, Handle, Load};
+pub use memory::Memorable;
+use reader::{Reader, Reads};
+use writer::{CommitCount, Writer, WriterState};
 
 /// A question. It changes nothing and sees one consistent state.
 pub trait ReadQuery: Send + 'static {
@@ -46,6 +49,14 @@ pub trait WriteQuery: Send + 'static {
 pub struct Read<Q>(pub Q);
 
 impl<Q: ReadQuery> Message for Read<Q> {
+    type Result = Result<Q::Output, DbError>;
+}
+
+/// Asks a question whose answer may be known from before; it is as good as a new one.
+#[derive(Debug)]
+pub struct Recall<Q>(pub Q);
+
+impl<Q: Memorable> Message for Recall<Q> {
     type Result = Result<Q::Output, DbError>;
 }
 
@@ -138,6 +149,9 @@ pub struct Db {
     pool: r2d2::Pool<SqliteConnectionManager>,
     reader: Handle<Reader>,
     writer: Handle<Writer>,
+    commits: CommitCount,
+    /// What the readers of all threads did.
+    reads: Arc<Reads>,
 }
 
 impl Db {
@@ -154,10 +168,13 @@ impl Db {
             .min_idle(Some(0))
             .test_on_check_out(false)
             .build_unchecked(SqliteConnectionManager::file(path).with_init(prepare_reader));
-        let addr = Writer::start_in_arbiter(thread, |_| Writer::new(connection));
+        let commits = CommitCount::default();
+        let counted = commits.clone();
+        let addr = Writer::start_in_arbiter(thread, |_| Writer::new(connection, counted));
         let writer = Handle::new("db writer", addr, LIMIT, DEADLINE);
-        let reader = start_reader(&pool)?;
-        Ok(Self { pool, reader, writer })
+        let reads = Arc::default();
+        let reader = start_reader(&pool, &commits, &reads)?;
+        Ok(Self { pool, reader, writer, commits, reads })
     }
 
     /// The same database with a reader on the caller's own thread.
@@ -165,8 +182,8 @@ impl Db {
     /// # Errors
     /// When no connection can be opened.
     pub fn on_this_arbiter(&self) -> Result<Self, OpenError> {
-        let reader = start_reader(&self.pool)?;
-        Ok(Self { pool: self.pool.clone(), reader, writer: self.writer.clone() })
+        let reader = start_reader(&self.pool, &self.commits, &self.reads)?;
+        Ok(Self { reader, ..self.clone() })
     }
 
     /// The same database with a reader on `thread`.
@@ -174,10 +191,10 @@ impl Db {
     /// # Errors
     /// When no connection can be opened.
     pub fn on(&self, thread: &ArbiterHandle) -> Result<Self, OpenError> {
-        let connection = self.pool.get()?;
-        let reader = Reader::start_in_arbiter(thread, |_| Reader::new(connection));
+        let reader = Reader::new(self.pool.get()?, self.commits.clone(), Arc::clone(&self.reads));
+        let reader = Reader::start_in_arbiter(thread, |_| reader);
         let reader = Handle::new("db reader", reader, LIMIT, DEADLINE);
-        Ok(Self { pool: self.pool.clone(), reader, writer: self.writer.clone() })
+        Ok(Self { reader, ..self.clone() })
     }
 
     /// Asks a question.
@@ -186,6 +203,14 @@ impl Db {
         query: Q,
     ) -> impl Future<Output = Result<Q::Output, AskError<DbError>>> + use<Q> {
         self.reader.ask(Read(query))
+    }
+
+    /// Asks a question whose answer may be known from before.
+    pub fn recall<Q: Memorable>(
+        &self,
+        query: Q,
+    ) -> impl Future<Output = Result<Q::Output, AskError<DbError>>> + use<Q> {
+        self.reader.ask(Recall(query))
     }
 
     /// Makes a change; the answer comes when it is durable.
@@ -206,14 +231,23 @@ impl Db {
         self.writer.is_alive()
     }
 
-    /// How many writes wait.
-    pub fn writes_in_flight(&self) -> usize {
-        self.writer.in_flight()
+    /// What the writer was asked since the start.
+    pub fn write_load(&self) -> Load {
+        self.writer.load()
+    }
+
+    /// How many questions the readers of all threads answered since the start, and how long those took.
+    pub fn reads(&self) -> (u64, Duration) {
+        self.reads.so_far()
     }
 }
 
-fn start_reader(pool: &r2d2::Pool<SqliteConnectionManager>) -> Result<Handle<Reader>, OpenError> {
-    let reader = Reader::new(pool.get()?).start();
+fn start_reader(
+    pool: &r2d2::Pool<SqliteConnectionManager>,
+    commits: &CommitCount,
+    reads: &Arc<Reads>,
+) -> Result<Handle<Reader>, OpenError> {
+    let reader = Reader::new(pool.get()?, commits.clone(), Arc::clone(reads)).start();
     Ok(Handle::new("db reader", reader, LIMIT, DEADLINE))
 }
 

@@ -1,20 +1,40 @@
 //! The only writer, with group commit: all changes that wait run in one transaction, each in a savepoint of its
 //! own, then one durable commit, then all answers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::memory::Commits;
 use super::{DbError, LIMIT, Write, WriteQuery};
 
 /// Most changes in one transaction.
 const BATCH: usize = 256;
 
+/// How many commits there were: counted when each is durable, before anybody hears of it. One that may have happened
+/// counts too.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CommitCount(Arc<AtomicU64>);
+
+impl CommitCount {
+    /// The present count.
+    pub(super) fn now(&self) -> Commits {
+        Commits(self.0.load(Ordering::Acquire))
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
 /// Owns the writing connection.
 pub struct Writer {
     connection: Connection,
+    commits: CommitCount,
     waiting: Vec<Box<dyn Job>>,
     flush_announced: bool,
     state: WriterState,
@@ -93,8 +113,14 @@ impl<Q: WriteQuery> Job for Waiting<Q> {
 struct Flush;
 
 impl Writer {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, waiting: Vec::new(), flush_announced: false, state: WriterState::default() }
+    pub(super) fn new(connection: Connection, commits: CommitCount) -> Self {
+        Self {
+            connection,
+            commits,
+            waiting: Vec::new(),
+            flush_announced: false,
+            state: WriterState::default(),
+        }
     }
 
     fn flush(&mut self) {
@@ -104,6 +130,7 @@ impl Writer {
         }
         let began = Instant::now();
         let ran = self.run_batch(&mut batch);
+        self.commits.add();
         self.state.commits += u64::from(ran.is_ok());
         self.state.writes += batch.len() as u64;
         self.state.busy += began.elapsed();

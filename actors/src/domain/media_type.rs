@@ -51,3 +51,26 @@ impl fmt::Display for MediaType {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_read_can_stand_in_a_header_and_is_read_again(text in "[a-z0-9/+.;= \"\r\n-]{0,60}|\\PC{0,60}") {
+            if let Some(read) = MediaType::parse(&text) {
+                prop_assert!(read.as_str().bytes().all(|byte| byte.is_ascii_graphic() && byte != b';'));
+                prop_assert_eq!(MediaType::parse(read.as_str()), Some(read));
+            }
+        }
+
+        #[test]
+        fn parameters_are_left_out(kind in "[a-z]{1,8}", subtype in "[a-z0-9+.-]{1,20}", more in "\\PC{0,20}") {
+            let read = MediaType::parse(&format!("{kind}/a{subtype}; {more}"));
+            prop_assert_eq!(read.map(|read| read.to_string()), Some(format!("{kind}/a{subtype}")));
+        }
+    }
+}

@@ -135,3 +135,29 @@ impl fmt::Display for Action {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_action_is_read_by_its_name() {
+        for action in Action::ALL {
+            assert_eq!(action.as_str().parse(), Ok(action));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_names_are_read(text in "[a-z:_]{0,24}|\\PC{0,24}") {
+            if let Ok(action) = text.parse::<Action>() {
+                prop_assert_eq!(action.as_str(), &text);
+            }
+            if let Ok(kind) = text.parse::<AccountType>() {
+                prop_assert_eq!(kind.as_str(), &text);
+            }
+        }
+    }
+}

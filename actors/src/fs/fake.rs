@@ -320,6 +320,10 @@ impl Fs for FakeFs {
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
         let mut disk = self.disk();
+        if !disk.directories.contains_key(path) {
+            // No call to cut at: a walk over all directories that may be there would have few others.
+            return Err(not_found(path));
+        }
         disk.simple_call()?;
         Ok(disk.names(path)?.now.keys().map(PathBuf::from).collect())
     }

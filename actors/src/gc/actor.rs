@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::housekeeping::{Housekeeping, INTERVAL};
-use super::pace::Pace;
+use super::pace::{Pace, Walk};
 use super::plan::{Scope, Step};
 use super::report::{Outcome, Report, Trigger};
 use super::sweep::{self, Taken, Tools};
@@ -149,7 +149,7 @@ impl Gc {
                 let Some(running) = &mut gc.running else { return Ok(id) };
                 (running.report.id, running.report.left) = (id, left);
                 let first = running.scope.first();
-                gc.go_on(first, context);
+                gc.go_on(first, gc.tools.pace.walk(), context);
                 Ok(id)
             }
             Err(error) => {
@@ -159,16 +159,16 @@ impl Gc {
         }))
     }
 
-    fn go_on(&mut self, step: Step, context: &mut Context<Self>) {
+    fn go_on(&mut self, step: Step, walk: Walk, context: &mut Context<Self>) {
         let Some(running) = &mut self.running else { return };
         running.report.phase = step.phase();
-        let taken = sweep::take(step, running.report.id, self.tools.clone());
+        let taken = sweep::take(step, running.report.id, self.tools.clone(), walk);
         context.spawn(taken.into_actor(self).map(|taken, gc, context| gc.took(taken, context)));
     }
 
     fn took(&mut self, taken: Taken, context: &mut Context<Self>) {
         let Some(running) = &mut self.running else { return };
-        let Taken { step, mut gain, found } = taken;
+        let Taken { step, mut gain, found, walk } = taken;
         let next = found.map(|found| running.scope.after(&step, found));
         if let Err(error) = &next {
             gain.error(error);
@@ -180,7 +180,7 @@ impl Gc {
         match next {
             Ok(None) => self.finish(Outcome::Done, context),
             Ok(Some(_)) if running.stop => self.finish(Outcome::Stopped, context),
-            Ok(Some(next)) => self.go_on(next, context),
+            Ok(Some(next)) => self.go_on(next, walk, context),
             Err(_) => self.finish(Outcome::Failed, context),
         }
     }

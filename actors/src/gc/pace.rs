@@ -49,7 +49,8 @@ impl Gate {
     }
 }
 
-/// Keeps the pace of one step.
+/// Keeps the pace of one sweep.
+#[derive(Debug)]
 pub(super) struct Walk {
     pace: Pace,
     since: Option<Instant>,

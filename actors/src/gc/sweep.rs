@@ -53,13 +53,14 @@ pub(super) struct Taken {
     pub(super) step: Step,
     pub(super) gain: Gain,
     pub(super) found: Result<Found, GcError>,
+    pub(super) walk: Walk,
 }
 
-/// Takes one step of the sweep with this number.
-pub(super) async fn take(step: Step, sweep: i64, tools: Tools) -> Taken {
-    let mut work = Work { walk: tools.pace.walk(), tools, sweep, gain: Gain::default() };
+/// Takes one step of the sweep with this number, at the pace of `walk`.
+pub(super) async fn take(step: Step, sweep: i64, tools: Tools, walk: Walk) -> Taken {
+    let mut work = Work { tools, sweep, walk, gain: Gain::default() };
     let (step, found) = work.take(step).await;
-    Taken { step, gain: work.gain, found }
+    Taken { step, gain: work.gain, found, walk: work.walk }
 }
 
 struct Work {
@@ -247,8 +248,8 @@ impl Work {
     }
 
     async fn strays(&mut self, directory: usize) -> Result<Found, GcError> {
-        self.walk.turn().await;
         for files in self.files(directory).await?.chunks(FILES) {
+            self.walk.turn().await;
             let strays = self.tools.db.read(Unrecorded(files.to_vec())).await.map_err(asked)?;
             if strays.is_empty() {
                 continue;
@@ -289,8 +290,8 @@ impl Work {
     }
 
     async fn foresee_strays(&mut self, directory: usize, mut items: Vec<Item>) -> Result<Found, GcError> {
-        self.walk.turn().await;
         for files in self.files(directory).await?.chunks(FILES) {
+            self.walk.turn().await;
             let strays = self.tools.db.read(Unrecorded(files.to_vec())).await.map_err(asked)?;
             for digest in strays {
                 let bytes = self.tools.fs.len(&self.tools.layout.path(&digest)).ok().flatten();

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::session::{Beginning, End, Ended, Session, Shared};
 use super::writer::of_session;
-use super::{Begin, BeginOnce, Cancel, CheckStorage, Find, Sweep, Swept, UploadError, asked};
+use super::{Begin, BeginOnce, Cancel, CheckStorage, Find, Storage, Sweep, Swept, UploadError, asked};
 use crate::ask::Handle;
 use crate::blob_store::{BlobReader, BlobStore};
 use crate::clock::Clock;
@@ -319,10 +319,14 @@ impl Handler<Sweep> for Uploads {
 }
 
 impl Handler<CheckStorage> for Uploads {
-    type Result = Result<u64, UploadError>;
+    type Result = Result<Storage, UploadError>;
 
     fn handle(&mut self, _: CheckStorage, _: &mut Self::Context) -> Self::Result {
-        self.shared.has_room_for(0)?;
-        Ok(self.shared.fs.free_space(&self.shared.directory)?)
+        let probe = self.shared.path(Uuid::new_v4());
+        drop(self.shared.fs.create(&probe)?);
+        self.shared.fs.remove(&probe)?;
+        let (free, enough) =
+            (self.shared.fs.free_space(&self.shared.directory)?, self.shared.has_room_for(0));
+        Ok(Storage { free, enough: enough.is_ok() })
     }
 }

@@ -170,7 +170,16 @@ pub struct Swept {
     pub strays: u64,
 }
 
-/// Whether uploads have room. Answers how many bytes are free.
+/// Tries whether a file can be made where uploads are, and looks how much room they have.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<u64, UploadError>")]
+#[rtype(result = "Result<Storage, UploadError>")]
 pub struct CheckStorage;
+
+/// The room that uploads have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storage {
+    /// The bytes that are free.
+    pub free: u64,
+    /// Whether that is as much as must stay free.
+    pub enough: bool,
+}

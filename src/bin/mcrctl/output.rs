@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use anyhow::bail;
+use mcr::logging::Escaped;
 use serde_json::Value;
 
 /// How to print, and whether to ask.
@@ -92,14 +93,15 @@ fn cell(field: &str, value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        // A stranger chooses some of it, such as the name of a failed login.
+        Value::String(text) => Escaped(text.clone()).to_string(),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(|item| cell("", item)).collect::<Vec<_>>().join(","),
         Value::Number(bytes) if field.ends_with("bytes") || field == "size" => {
             bytesize::ByteSize(bytes.as_u64().unwrap_or_default()).to_string()
         }
         Value::Object(object) if object.is_empty() => "-".to_owned(),
-        other => other.to_string(),
+        other => Escaped(other.to_string()).to_string(),
     }
 }
 

@@ -81,6 +81,15 @@ pub(crate) fn status(client: &Client, output: &Output) -> anyhow::Result<()> {
     output.list(&checks, &[("CHECK", "name"), ("OK", "ok"), ("DETAIL", "detail")]);
     say("");
     let actors = json!({"total": 0, "items": actors["actors"]});
-    output.list(&actors, &[("ACTOR", "name"), ("ALIVE", "alive"), ("WAITING", "in_flight")]);
+    output.list(
+        &actors,
+        &[
+            ("ACTOR", "name"),
+            ("ALIVE", "alive"),
+            ("WAITING", "in_flight"),
+            ("ANSWERED", "messages"),
+            ("MEAN US", "mean_us"),
+        ],
+    );
     Ok(())
 }

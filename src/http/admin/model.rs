@@ -134,6 +134,12 @@ pub struct ActorModel {
     pub alive: bool,
     /// How many requests wait for it.
     pub in_flight: usize,
+    /// How many it has answered since the start.
+    pub messages: u64,
+    /// How long an answer took on average, in microseconds.
+    pub mean_us: u64,
+    /// How many were turned away, since too many waited.
+    pub refused: u64,
 }
 
 /// What all actors say of themselves.

@@ -105,6 +105,16 @@ targets! {
     OpenApi = "/v1/openapi.json",
 }
 
+impl Target {
+    /// The repository it is about; none for what is global.
+    pub fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Repository(repository) | Self::RepositoryTag(TagOf { repository, .. }) => Some(repository),
+            _ => None,
+        }
+    }
+}
+
 /// Why a path names nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {

@@ -2,16 +2,16 @@
 
 use actix_web::dev::Payload;
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
 use mcr_actors::domain::{Action, Origin};
 
 use super::path::{self, PathError, Shape, Target};
 use super::{audit, gc, openapi, policy, repositories, session, snapshots, system, uploads, users};
-use crate::http::auth::{Caller, Inquiry, may, origin_of};
+use crate::http::auth::{Caller, Inquiry, decide, origin_of};
 use crate::http::error::ApiError;
 use crate::http::query::Query;
-use crate::http::routes::{Named, RouteName};
+use crate::http::routes::{About, Named, RouteName};
 use crate::http::state::State;
 
 /// What a route asks of its caller.
@@ -29,6 +29,17 @@ pub enum Access {
     Rules,
 }
 
+impl Access {
+    /// What it is called by in logs and refusals.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Open | Self::Anybody => "-",
+            Self::Admin | Self::Accounts => "administration",
+            Self::Rules => Action::ManagePolicy.as_str(),
+        }
+    }
+}
+
 /// A request that may be handled.
 pub struct AdminCall {
     /// The request.
@@ -40,7 +51,7 @@ pub struct AdminCall {
     /// Who asks; nobody on open routes.
     pub caller: Option<Caller>,
     /// The actors and the settings.
-    pub state: State,
+    pub state: web::Data<State>,
     /// What its path names.
     pub target: Target,
     /// Under which id it is logged and audited.
@@ -134,7 +145,7 @@ fn allowed(shape: Shape) -> String {
 pub async fn answer(
     request: &HttpRequest,
     payload: &mut Payload,
-    state: &State,
+    state: &web::Data<State>,
     request_id: &str,
 ) -> Result<HttpResponse, ApiError> {
     let parsed = path::parse(request.uri().path());
@@ -147,6 +158,8 @@ pub async fn answer(
     });
     if let Some(route) = route {
         request.extensions_mut().insert(RouteName(route.shape.template()));
+        let repository = parsed.as_ref().ok().and_then(Target::repository).map(ToString::to_string);
+        request.extensions_mut().insert(About { action: route.access.action(), repository });
     }
     let caller =
         admit(request, state, request_id, route.map_or(Access::Anybody, |route| route.access)).await?;
@@ -179,18 +192,18 @@ async fn admit(
     let inquiry = Inquiry::new(request, state, request_id);
     let caller = inquiry.caller(None).await?;
     request.extensions_mut().insert(Named(caller.principal.name.clone()));
-    let (allowed, wanted) = match access {
-        Access::Open | Access::Anybody => (true, ""),
+    let (allowed, rule) = match access {
+        Access::Open | Access::Anybody => (true, None),
         Access::Admin | Access::Accounts => {
-            (caller.principal.has_role(mcr_actors::policy::builtin::ADMIN), "administration")
+            (caller.principal.has_role(mcr_actors::policy::builtin::ADMIN), None)
         }
         Access::Rules => {
-            let action = Action::ManagePolicy;
-            (may(state, &caller.principal, action, None).await?, action.as_str())
+            let decision = decide(state, &caller.principal, Action::ManagePolicy, None).await?;
+            (decision.allowed, decision.rule)
         }
     };
     if !allowed {
-        return Err(inquiry.deny(&caller, wanted, None, None).await?);
+        return Err(inquiry.deny(&caller, access.action(), None, rule).await?);
     }
     match state.registry.provider().managed_elsewhere() {
         Some(place) if access == Access::Accounts => Err(ApiError::admin(

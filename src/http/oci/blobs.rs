@@ -27,7 +27,7 @@ fn blob_unknown(repository: &RepositoryName, digest: &Digest) -> ApiError {
 
 async fn find(call: &Call, repository: &RepositoryName, digest: Digest) -> Result<VisibleBlob, ApiError> {
     let query = FindBlob { repository: repository.clone(), digest };
-    call.state.worker.db.read(query).await?.ok_or_else(|| blob_unknown(repository, &digest))
+    call.state.worker.db.recall(query).await?.ok_or_else(|| blob_unknown(repository, &digest))
 }
 
 fn header_text(request: &HttpRequest, name: header::HeaderName) -> Option<&str> {

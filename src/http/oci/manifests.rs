@@ -52,7 +52,10 @@ fn describe(call: &Call, head: &ManifestHead, by_tag: bool) -> Result<HttpRespon
     if unchanged {
         return Err(response.finish());
     }
-    response.content_type(head.media_type.as_str());
+    // The type is the pusher's choice, and may be one that browsers show.
+    response
+        .content_type(head.media_type.as_str())
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"));
     Ok(response)
 }
 
@@ -60,7 +63,7 @@ fn describe(call: &Call, head: &ManifestHead, by_tag: bool) -> Result<HttpRespon
 pub async fn head(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Manifest(repository, reference) = call.target.clone() else { return Err(wrong_target()) };
     let query = FindManifestHead { repository: repository.clone(), reference: reference.clone() };
-    let Some(head) = call.state.worker.db.read(query).await? else {
+    let Some(head) = call.state.worker.db.recall(query).await? else {
         return Err(unknown(call, repository, &reference).await);
     };
     Ok(match describe(call, &head, matches!(reference, Reference::Tag(_))) {
@@ -74,7 +77,7 @@ pub async fn head(call: &mut Call) -> Result<HttpResponse, ApiError> {
 pub async fn get(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Manifest(repository, reference) = call.target.clone() else { return Err(wrong_target()) };
     let query = FindManifest { repository: repository.clone(), reference: reference.clone() };
-    let Some((head, body)) = call.state.worker.db.read(query).await? else {
+    let Some((head, body)) = call.state.worker.db.recall(query).await? else {
         return Err(unknown(call, repository, &reference).await);
     };
     let mut event = Event::new(EventName::ManifestPulled).at(&repository).of(&head.digest);

@@ -4,7 +4,7 @@
 //! Tokens carry no scope: policy decides each request, so what is asked for is accepted and not looked at.
 
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use mcr_actors::ask::AskError;
 use mcr_actors::auth_cache::{
     AuthError, Authenticate, Authenticated, Credentials, LoggedIn, Login, LoginAnonymous, Secret,
@@ -18,7 +18,7 @@ use crate::http::body::collect;
 use crate::http::error::{ApiError, Code};
 use crate::http::origin::client;
 use crate::http::query::Query;
-use crate::http::routes::Call;
+use crate::http::routes::{Call, Named};
 use crate::http::state::State;
 
 /// The longest form in bytes.
@@ -62,6 +62,7 @@ pub(crate) async fn log_in_from(
     let (is_nobody, tried) = (name.is_empty(), name.clone());
     match state.worker.auth.ask(Login { name, password, address }).await {
         Ok(login) => {
+            request.extensions_mut().insert(Named(login.principal.name.clone()));
             let origin = origin_of(request, state, request_id, Some(&login.principal));
             let (now, event) = (state.worker.clock.now(), Event::new(EventName::LoginOk));
             if !login.principal.is_anonymous() {
@@ -84,6 +85,7 @@ async fn renewed(call: &Call, held: Secret) -> Result<HttpResponse, ApiError> {
         (Credentials::Token(held.clone()), client(&call.request, &call.state.options));
     let authenticate = Authenticate { credentials, address };
     let found: Authenticated = call.state.worker.auth.ask(authenticate).await.map_err(refused)?;
+    call.request.extensions_mut().insert(Named(found.principal.name.clone()));
     Ok(token(held.expose(), found.expires_at, call.state.worker.clock.now()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -19,11 +19,16 @@ impl Mcrctl {
         Self { home: home.to_owned() }
     }
 
-    pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Output {
+    /// Starts it; whoever does must end it.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mcrctl"));
         command.env_clear().env("HOME", &self.home).args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.spawn().unwrap()
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = self.spawn(arguments);
         // A command that does not read may have ended already.
         let _ended = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()

@@ -14,6 +14,18 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+/// What a variable of the environment says, or this.
+pub(crate) fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
+/// Where random numbers begin: `MCR_SEED`, or anywhere, said so that it can be given back.
+pub(crate) fn seed() -> u64 {
+    let seed = variable("MCR_SEED", u64::from(std::process::id()));
+    println!("MCR_SEED={seed} gives this run again");
+    seed
+}
+
 /// A data directory, which outlives the servers started on it.
 pub(crate) struct Data {
     directory: tempfile::TempDir,
@@ -31,6 +43,14 @@ impl Data {
     /// Starts a server on it with these settings in the environment.
     pub(crate) fn start(&self, settings: &[(&str, &str)]) -> Server {
         Server::start(&self.path().join("data"), settings)
+    }
+
+    /// The same over TLS, with a certificate of its own authority.
+    pub(crate) fn start_tls(&self) -> Server {
+        let data = self.path().join("data");
+        let mut command = Command::new(program());
+        command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
+        Server::spawn(command, &data)
     }
 }
 
@@ -95,6 +115,12 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Asks it to read its configuration, certificate and rules again.
+    pub(crate) fn hang_up(&self) {
+        let told = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
     }
 
     /// All that it has logged so far.

@@ -22,7 +22,7 @@ async fn world() -> World {
     let db = Db::start(&directory.path().join("mcr.db"), &actix::Arbiter::current()).unwrap();
     let clock = Clock::test(NOW);
     ensure_admin(&db, &clock, "root", &Secret::new("right")).await.unwrap();
-    let provider = LocalProvider::new(db.clone(), clock.clone(), &SETTINGS);
+    let provider = LocalProvider::new(db.clone(), clock.clone(), Passwords::default(), &SETTINGS);
     World { directory, clock, db, provider }
 }
 

@@ -140,16 +140,25 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
 }
 
 impl ListAudit {
-    /// The conditions and their values. Times are turned into numbers of entries, so that one index serves.
+    /// The conditions and their values. Times are turned into numbers of entries, so that one index serves: that of the
+    /// rarest text, since the entries of a common one are too many to look through for those that have the others, too.
     fn conditions(&self, db: &Connection) -> Result<(String, Vec<Parameter>), DbError> {
         let mut conditions = Vec::new();
         let mut values = Vec::new();
         let texts = [("event", &self.event), ("actor_id", &self.actor_id), ("repository", &self.repository)];
-        for (column, value) in texts {
-            if let Some(value) = value {
-                values.push(Parameter::from(value.clone()));
-                conditions.push(format!("{column} = ?{}", values.len()));
-            }
+        let mut given: Vec<(&str, &String)> =
+            texts.into_iter().filter_map(|(column, value)| Some((column, value.as_ref()?))).collect();
+        if given.len() > 1 {
+            let counted = given.into_iter().map(|text| Ok((entries_with(db, text)?, text)));
+            let mut counted = counted.collect::<Result<Vec<_>, DbError>>()?;
+            counted.sort_by_key(|(count, _)| *count);
+            given = counted.into_iter().map(|(_, text)| text).collect();
+        }
+        for (column, value) in given {
+            // A plus keeps SQLite from using the index of a column.
+            let plus = if conditions.is_empty() { "" } else { "+" };
+            values.push(Parameter::from(value.clone()));
+            conditions.push(format!("{plus}{column} = ?{}", values.len()));
         }
         for (bound, comparison) in [(self.since, ">="), (self.until, "<")] {
             if let Some(bound) = bound {
@@ -173,11 +182,19 @@ impl ListAudit {
     }
 }
 
+const FIRST_AT: &str = "SELECT id FROM audit_log WHERE time >= ?1 ORDER BY time, id LIMIT 1";
+const PURGED: &str = "DELETE FROM audit_log WHERE id IN
+    (SELECT id FROM audit_log WHERE time < ?1 ORDER BY time, id LIMIT ?2)";
+
+/// How many entries have this text in this column, counted no further than [`COUNTED`].
+fn entries_with(db: &Connection, (column, value): (&str, &String)) -> Result<i64, DbError> {
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM audit_log WHERE {column} = ?1 LIMIT {COUNTED})");
+    Ok(db.prepare_cached(&sql)?.query_row([value], |row| row.get(0))?)
+}
+
 /// The number of the first entry at or after `time`; entries are numbered as they happen.
 fn first_id_at(db: &Connection, time: Timestamp) -> Result<i64, DbError> {
-    let id = db
-        .prepare_cached("SELECT id FROM audit_log WHERE time >= ?1 ORDER BY time, id LIMIT 1")?
-        .query_row([time.as_millis()], |row| row.get(0));
+    let id = db.prepare_cached(FIRST_AT)?.query_row([time.as_millis()], |row| row.get(0));
     match id {
         Ok(id) => Ok(id),
         Err(rusqlite::Error::QueryReturnedNoRows) => Ok(i64::MAX),
@@ -229,12 +246,7 @@ impl WriteQuery for PurgeAudit {
     type Error = DbError;
 
     fn run(self, tx: &Connection) -> Result<usize, DbError> {
-        let purged = tx
-            .prepare_cached(
-                "DELETE FROM audit_log WHERE id IN
-                    (SELECT id FROM audit_log WHERE time < ?1 ORDER BY time, id LIMIT ?2)",
-            )?
-            .execute((self.before.as_millis(), self.limit))?;
+        let purged = tx.prepare_cached(PURGED)?.execute((self.before.as_millis(), self.limit))?;
         Ok(purged)
     }
 }
@@ -279,31 +291,66 @@ mod tests {
         assert_eq!(list(ListAudit { since: second(9), ..ListAudit::default() }), Vec::<i64>::new());
     }
 
+    /// How SQLite will run it.
+    fn plan(db: &Connection, sql: &str, values: &[Parameter]) -> String {
+        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = statement.query_map(params_from_iter(values), |row| row.get(3)).unwrap();
+        steps.map(Result::unwrap).collect::<Vec<String>>().join("; ")
+    }
+
+    #[test]
+    fn the_rarest_of_several_filters_leads() {
+        let db = database();
+        for second in 0..20 {
+            record(&db, "ci", EventName::BlobUploaded, "busy", second);
+            record(&db, &format!("person-{second}"), EventName::LoginOk, "", second);
+        }
+        record(&db, "ci", EventName::TagDeleted, "busy", 20);
+        record(&db, "ada", EventName::BlobUploaded, "busy", 21);
+        for (event, actor, index) in
+            [("tag_deleted", "ci", "audit_log_by_event"), ("blob_uploaded", "ada", "audit_log_by_actor")]
+        {
+            let filter = ListAudit {
+                event: Some(event.to_owned()),
+                actor_id: Some(actor.to_owned()),
+                repository: Some("busy".to_owned()),
+                limit: 9,
+                ..ListAudit::default()
+            };
+            let (clause, mut values) = filter.conditions(&db).unwrap();
+            let sql = ListAudit::sql(&clause, values.len());
+            values.extend([Parameter::from(1), Parameter::from(0)]);
+            let plan = plan(&db, &sql, &values);
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+            let (entries, total) = filter.run(&db).unwrap();
+            assert_eq!((entries.len(), total, entries[0].actor_id.as_str()), (1, 1, actor));
+        }
+    }
+
     #[test]
     fn no_filter_scans_the_log() {
         let db = database();
         let some = || Some(String::from("x"));
-        for index in 0..16 {
+        for index in 0..32 {
             let bit = |bit: u32| index >> bit & 1 == 1;
             let filter = ListAudit {
                 event: some().filter(|_| bit(0)),
                 actor_id: some().filter(|_| bit(1)),
                 repository: some().filter(|_| bit(2)),
                 since: Some(NOW).filter(|_| bit(3)),
+                until: Some(NOW).filter(|_| bit(4)),
                 ..ListAudit::default()
             };
             let (clause, mut values) = filter.conditions(&db).unwrap();
             let sql = ListAudit::sql(&clause, values.len());
             values.extend([Parameter::from(1), Parameter::from(0)]);
-            let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let plan: Vec<String> = statement
-                .query_map(params_from_iter(&values), |row| row.get(3))
-                .unwrap()
-                .map(Result::unwrap)
-                .collect();
-            let plan = plan.join("; ");
+            let plan = plan(&db, &sql, &values);
             assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
             assert!(index == 0 || plan.starts_with("SEARCH"), "{sql}: {plan}");
+        }
+        for sql in [FIRST_AT, PURGED] {
+            let plan = plan(&db, sql, &[Parameter::from(1), Parameter::from(1)][..sql.matches('?').count()]);
+            assert!(plan.contains("audit_log_by_time") && !plan.contains("SCAN audit_log"), "{sql}: {plan}");
         }
     }
 

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::repositories::{self, RepositoryId};
-use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::db::{DbError, Memorable, ReadQuery, WriteQuery};
 use crate::domain::{Digest, RepositoryName, Timestamp};
 
 /// A blob that is visible in a repository.
@@ -19,7 +19,7 @@ pub struct VisibleBlob {
 }
 
 /// The blob, if it is visible in the repository.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FindBlob {
     /// Where.
     pub repository: RepositoryName,
@@ -49,6 +49,12 @@ impl ReadQuery for FindBlob {
             })
             .optional()?;
         Ok(found)
+    }
+}
+
+impl Memorable for FindBlob {
+    fn weight(_: &Self::Output) -> usize {
+        0
     }
 }
 

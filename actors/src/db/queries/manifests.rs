@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::repositories::{self, RepositoryId};
-use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::db::{DbError, Memorable, ReadQuery, WriteQuery};
 use crate::domain::{Descriptor, Digest, Manifest, MediaType, Reference, RepositoryName, Tag, Timestamp};
 
 /// What a HEAD says of a manifest.
@@ -29,7 +29,7 @@ fn parse_head((digest, media_type, size): (String, String, u64)) -> Result<Manif
 }
 
 /// The manifest's digest, type and size.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FindManifestHead {
     /// Where.
     pub repository: RepositoryName,
@@ -64,8 +64,14 @@ impl ReadQuery for FindManifestHead {
     }
 }
 
+impl Memorable for FindManifestHead {
+    fn weight(answer: &Self::Output) -> usize {
+        answer.as_ref().map_or(0, |head| head.media_type.as_str().len())
+    }
+}
+
 /// The manifest with its bytes.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FindManifest {
     /// Where.
     pub repository: RepositoryName,
@@ -99,6 +105,12 @@ impl ReadQuery for FindManifest {
             })
             .optional()?;
         found.map(|(head, body)| Ok((parse_head(head)?, body.into()))).transpose()
+    }
+}
+
+impl Memorable for FindManifest {
+    fn weight(answer: &Self::Output) -> usize {
+        answer.as_ref().map_or(0, |(_, body)| body.len())
     }
 }
 

@@ -1,0 +1,125 @@
+//! The model: what one repository must have, and what it must not have for long.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mcr_actors::domain::Timestamp;
+
+use crate::content::{MANIFESTS, parts, subject};
+
+/// What is known of a manifest that is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Image {
+    /// The blobs that were deleted from it by name.
+    pub(crate) dropped: BTreeSet<u8>,
+    /// Since when it has no tag, if it has none.
+    untagged_since: Timestamp,
+    /// Whether its subject and it were there at once.
+    met_subject: bool,
+}
+
+/// What is known of a repository.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Until when a blob was promised at least.
+    pub(crate) promised: BTreeMap<u8, Timestamp>,
+    /// The manifests that are there.
+    pub(crate) manifests: BTreeMap<u8, Image>,
+    tags: BTreeMap<&'static str, u8>,
+}
+
+impl Known {
+    /// Whether a manifest needs the blob.
+    pub(crate) fn needs(&self, number: u8) -> bool {
+        self.manifests
+            .iter()
+            .any(|(manifest, image)| parts(*manifest).0.contains(&number) && !image.dropped.contains(&number))
+    }
+
+    /// Whether the blob must be visible.
+    pub(crate) fn must_have(&self, number: u8, now: Timestamp) -> bool {
+        self.needs(number) || self.promised.get(&number).is_some_and(|until| *until > now)
+    }
+
+    pub(crate) fn promise(&mut self, number: u8, until: Timestamp) {
+        let promised = self.promised.entry(number).or_insert(until);
+        *promised = until.max(*promised);
+    }
+
+    /// It was pushed or mounted: manifests that had lost it have it again.
+    pub(crate) fn linked(&mut self, number: u8, until: Timestamp) {
+        self.promise(number, until);
+        self.manifests.values_mut().for_each(|image| {
+            image.dropped.remove(&number);
+        });
+    }
+
+    /// The blob was deleted by name.
+    pub(crate) fn unlinked(&mut self, number: u8) {
+        self.promised.remove(&number);
+        self.manifests.values_mut().for_each(|image| {
+            image.dropped.insert(number);
+        });
+    }
+
+    pub(crate) fn published(&mut self, number: u8, tag: Option<&'static str>, now: Timestamp) {
+        let new = || Image { dropped: BTreeSet::new(), untagged_since: now, met_subject: false };
+        let image = self.manifests.entry(number).or_insert_with(new);
+        // It was accepted with all its blobs visible.
+        image.dropped.clear();
+        image.untagged_since = now;
+        if let Some(tag) = tag {
+            self.untag(tag, now);
+            self.tags.insert(tag, number);
+        }
+        for (number, image) in &mut self.manifests.clone() {
+            if subject(*number).is_some_and(|subject| self.manifests.contains_key(&subject)) {
+                image.met_subject = true;
+                self.manifests.insert(*number, image.clone());
+            }
+        }
+    }
+
+    pub(crate) fn untag(&mut self, tag: &str, now: Timestamp) {
+        if let Some(number) = self.tags.remove(tag)
+            && let Some(image) = self.manifests.get_mut(&number)
+        {
+            image.untagged_since = now;
+        }
+    }
+
+    /// The manifest is gone; what it needed is promised for a while.
+    pub(crate) fn deleted(&mut self, number: u8, now: Timestamp, until: Timestamp) {
+        for part in parts(number).0 {
+            if self.must_have(part, now) {
+                self.promise(part, until);
+            }
+        }
+        self.manifests.remove(&number);
+        self.tags.retain(|_, tagged| *tagged != number);
+    }
+
+    /// Whether a sweep may take the manifest, when those in `gone` are gone.
+    pub(crate) fn is_loose(&self, number: u8, gone: &BTreeSet<u8>, now: Timestamp, after: Duration) -> bool {
+        let there = |number: &u8| self.manifests.contains_key(number) && !gone.contains(number);
+        let Some(image) = self.manifests.get(&number) else { return false };
+        let tagged = self.tags.values().any(|tagged| *tagged == number);
+        let is_child = (0..MANIFESTS).any(|parent| there(&parent) && parts(parent).1.contains(&number));
+        let held = match subject(number) {
+            None => now < image.untagged_since.after(after),
+            Some(subject) => there(&subject) || !image.met_subject,
+        };
+        !tagged && !is_child && !held
+    }
+
+    /// The manifests that a whole sweep takes.
+    pub(crate) fn loose(&self, now: Timestamp, after: Duration) -> BTreeSet<u8> {
+        let mut gone = BTreeSet::new();
+        while let Some(next) =
+            (0..MANIFESTS).find(|number| !gone.contains(number) && self.is_loose(*number, &gone, now, after))
+        {
+            gone.insert(next);
+        }
+        gone
+    }
+}
