@@ -137,7 +137,7 @@ fn admin_granted(route: &AdminRoute) -> &'static [u16] {
     use AdminShape::*;
     match (route.shape, route.method.as_str()) {
         (Health | Ready | Me | OpenApi | Metrics | Actors | Audit, "GET") => &[200],
-        (Repositories | Users | Tokens | Uploads | GcStatus | Sweeps | Rules, "GET") => &[200],
+        (Repositories | Users | Tokens | Uploads | GcStatus | Sweeps | Snapshots | Rules, "GET") => &[200],
         (Login | Users | Tokens | Rules | PolicyTest, "POST") => &[400],
         (Logout, "POST") => &[204],
         (Repository | Rule, "GET") => &[404],
@@ -148,6 +148,8 @@ fn admin_granted(route: &AdminRoute) -> &'static [u16] {
         (Gc, "POST") => &[202],
         // The sweep that was just begun may be over.
         (Gc, "DELETE") => &[202, 409],
+        // Or it still runs.
+        (Snapshots, "POST") => &[202, 409],
         other => panic!("write down what {other:?} answers"),
     }
 }
