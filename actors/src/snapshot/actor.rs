@@ -35,6 +35,8 @@ pub struct Snapshots {
     tools: Tools,
     directory: PathBuf,
     running: Option<Running>,
+    /// Removes what was not finished when the program ended, until the first snapshot waits for it.
+    cleaning: Option<JoinHandle<()>>,
 }
 
 /// What a snapshot is taken of, and whom its keeper asks.
@@ -75,11 +77,11 @@ impl Snapshots {
     /// Starts on `thread`; snapshots are made in `directory`. Removes there what was not finished.
     pub(crate) fn start_on(tools: Tools, directory: PathBuf, thread: &ArbiterHandle) -> Handle<Self> {
         let (fs, leftovers) = (Arc::clone(&tools.data.fs), partials(&tools.data, &directory));
-        if !leftovers.is_empty() {
-            // A tree of a million names takes a while, and nobody waits for it.
-            std::thread::spawn(move || remove_partials(fs.as_ref(), &leftovers));
-        }
-        let addr = Self::start_in_arbiter(thread, |_| Self { tools, directory, running: None });
+        // A tree of a million names takes a while, and no request waits for it.
+        let clean = move || remove_partials(fs.as_ref(), &leftovers);
+        let cleaning = std::thread::Builder::new().name("leftovers".to_owned()).spawn(clean);
+        let cleaning = cleaning.inspect_err(|error| log::warn!("leftovers stay for now: {error}")).ok();
+        let addr = Self::start_in_arbiter(thread, |_| Self { tools, directory, running: None, cleaning });
         Handle::new("snapshots", addr, 64, Duration::from_secs(600))
     }
 
@@ -126,12 +128,14 @@ impl Snapshots {
         let Some(running) = &mut self.running else { return Ok(()) };
         (running.id, running.hold) = (id, Some(hold));
         let (data, now) = (self.tools.data.clone(), self.tools.clock.now());
-        let leftovers = partials(&data, &self.directory);
+        let (snapshots, cleaning) = (self.directory.clone(), self.cleaning.take());
         let (progress, (found, flaws), (done, ended)) =
             (Arc::clone(&running.progress), unbounded_channel(), oneshot::channel());
         let work = move || {
             be_polite();
-            remove_partials(data.fs.as_ref(), &leftovers);
+            // Two who remove the same would be in each other's way.
+            let _done = cleaning.map(JoinHandle::join);
+            remove_partials(data.fs.as_ref(), &partials(&data, &snapshots));
             let mut flawed = |digest: &Digest, size, flaw: &Flaw| {
                 log::error!("corruption: {digest}: {flaw}");
                 if flaw.is_proof() {
