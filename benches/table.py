@@ -111,7 +111,7 @@ def ratio(value, base):
 
 
 def table(head, rows):
-    lines = ["| " + " | ".join(head) + " |", "|---" * 1 + "|" + "--:|" * (len(head) - 1)]
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
@@ -141,6 +141,14 @@ def rates(results, workload):
             row += [ratio(mine, results.median(workload, variant, server, key)) for server in others]
         rows.append(row)
     return table(head, rows)
+
+
+def limits(results):
+    """What the machine does at most, in operations and in bytes."""
+    name = NAMES["limit"]
+    rows = [[variant, number(results.median("machine", variant, name, "per_s")),
+             number(results.median("machine", variant, name, "mib_per_s"))] for variant in results.cells["machine"]]
+    return table(["at once", "1/s", "MiB/s"], rows)
 
 
 def costs(results, workload, key, title, digits, least=True):
@@ -199,7 +207,7 @@ def section(results, workload):
         return startup(results)
     if workload == "l":
         return memory(results)
-    parts = [rates(results, workload)]
+    parts = [limits(results) if workload == "machine" else rates(results, workload)]
     if workload in "abefghj":
         parts += [latency(results, workload)]
         parts += [costs(results, workload, "cpu_per_thousand", "server CPU, s per 1000 requests", 3)]

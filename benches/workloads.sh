@@ -87,7 +87,7 @@ workload_a() {
         for by in tag digest; do
             reference=latest
             [ $by = digest ] && reference=$MANIFEST
-            for connections in 1 16 64; do
+            for connections in $CONNECTIONS; do
                 rounds "$ROUNDS" "$(plain) constant" fixed a "$method by $by, $connections" "$method" \
                     "/v2/bench/small/manifests/$reference" "$connections"
             done
@@ -101,7 +101,7 @@ workload_b() {
     start_all $(plain)
     seed $(plain)
     start_all constant $NGINX
-    for connections in 1 16 64; do
+    for connections in $CONNECTIONS; do
         rounds "$ROUNDS" "$(plain) constant $NGINX" fixed b "HEAD, $connections" HEAD "/v2/bench/small/blobs/$BLOB" \
             "$connections"
     done
@@ -131,9 +131,9 @@ workload_c() {
         servers=$(with_peers $face)
         if [ -n "$NGINX" ] && [ $face = tls ]; then servers="$servers nginx-tls"; fi
         if [ -n "$NGINX" ] && [ $face = plain ]; then servers="$servers nginx nginx-sendfile"; fi
-        for at_once in 1 8; do
+        for at_once in $AT_ONCE; do
             repeat=4
-            [ $at_once -eq 8 ] && repeat=1
+            [ $at_once -gt 1 ] && repeat=1
             rounds "$ROUNDS" "$servers" pull "a large blob, $at_once, $face" $at_once $repeat "$LARGE"
             rounds "$ROUNDS" "$servers" pull "ten layers, $at_once, $face" $at_once $repeat "$LAYERS"
         done
@@ -162,9 +162,9 @@ workload_d() {
     local face how at_once count
     servers_end
     for face in plain tls; do
-        for at_once in 1 8; do
+        for at_once in $AT_ONCE; do
             count=$ROUNDS
-            [ $at_once -eq 8 ] && [ "$count" -gt 3 ] && count=3
+            [ $at_once -gt 1 ] && [ "$count" -gt 3 ] && count=3
             for how in patch chunks put; do
                 rounds "$count" "$(with_peers $face)" push "$how, $at_once, $face" $how $at_once
                 rounds "$count" limit limit_upload "$how, $at_once, $face" $at_once $face
@@ -175,13 +175,13 @@ workload_d() {
 
 # small WORKLOAD VARIANT CLIENTS PRESENT SERVER
 small() {
-    ask "$1" "$2" "$5" images --clients "$3" --present "$4" --seconds "$SECONDS_EACH"
+    ask "$1" "$2" "$5" images --clients "$3" --present "$4" --seconds "$SECONDS_EACH" ${SHORT:+--count 1}
 }
 
 workload_e() {
     local clients
     start_all $(plain)
-    for clients in 1 16 64; do
+    for clients in $CONNECTIONS; do
         rounds "$ROUNDS" "$(plain)" small e "$clients clients" $clients no
     done
 }
@@ -190,7 +190,7 @@ workload_f() {
     local clients present
     start_all $(plain)
     for present in head mount; do
-        for clients in 1 16 64; do
+        for clients in $CONNECTIONS; do
             rounds "$ROUNDS" "$(plain)" small f "$present, $clients clients" $clients $present
         done
     done
@@ -202,7 +202,7 @@ workload_g() {
     start_all mcr $(tls)
     seed mcr $(tls)
     start_all $NGINX
-    for connections in 1 16; do
+    for connections in ${CONNECTIONS% 64}; do
         rounds "$ROUNDS" "$(tls)${NGINX:+ nginx-tls}" fixed g "GET by tag, $connections" GET \
             /v2/bench/small/manifests/latest $connections --fresh
     done
@@ -313,6 +313,7 @@ workload_k() {
         for age in warm cold; do
             if [ $age = cold ]; then
                 sync
+                [ -n "$SHORT" ] && continue
                 # Only root may make the machine forget what it has read.
                 echo 3 2>/dev/null >/proc/sys/vm/drop_caches || continue
             fi

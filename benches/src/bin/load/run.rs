@@ -11,20 +11,30 @@ use crate::process::Usage;
 /// Values of [`Phase`]; 0 is the time before it counts.
 const COUNTING: u8 = 1;
 const OVER: u8 = 2;
+/// How much longer than asked for a run lasts when nothing was done so far.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether what is done now counts; the same for all workers.
 #[derive(Debug, Default)]
-pub(crate) struct Phase(AtomicU8);
+pub(crate) struct Phase {
+    now: AtomicU8,
+    /// Something was done that counts.
+    done: AtomicBool,
+}
 
 impl Phase {
-    /// It counts.
+    /// Whether what was done just now counts.
     pub(crate) fn counts(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == COUNTING
+        let counts = self.now.load(Ordering::Relaxed) == COUNTING;
+        if counts && !self.done.load(Ordering::Relaxed) {
+            self.done.store(true, Ordering::Relaxed);
+        }
+        counts
     }
 
     /// The workers are to end.
     pub(crate) fn is_over(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == OVER
+        self.now.load(Ordering::Relaxed) == OVER
     }
 }
 
@@ -102,17 +112,21 @@ impl Run<'_> {
             let sampler = scope.spawn(|| sample(self.pids, &sampling));
             let (before, own) = (Usage::of(self.pids)?, Usage::own()?);
             let began = Instant::now();
-            phase.0.store(COUNTING, Ordering::Relaxed);
+            phase.now.store(COUNTING, Ordering::Relaxed);
             let ended = match self.end {
                 End::After(time) => {
                     thread::sleep(time);
+                    // On a busy machine a moment may be too short for anything.
+                    while !phase.done.load(Ordering::Relaxed) && began.elapsed() < time + PATIENCE {
+                        thread::sleep(Duration::from_millis(10));
+                    }
                     Ok(())
                 }
                 End::Done => Ok(()),
                 End::When(most, over) => over(most),
             };
             if !matches!(self.end, End::Done) {
-                phase.0.store(OVER, Ordering::Relaxed);
+                phase.now.store(OVER, Ordering::Relaxed);
             }
             let mut took = began.elapsed();
             let mut after = Usage::of(self.pids)?;
