@@ -319,12 +319,22 @@ def write(path, document, command, mcrsrv, registry):
     before, rest = text.split(BEGIN, 1)
     old, after = rest.split(END, 1)
     kept = dict(re.findall(r"<!-- part: (\w+) -->\n(.*?)(?=<!-- part: |\Z)", old, re.S))
+    parts["goals"] = merged_goals(parts["goals"], kept.get("goals", ""))
     # Tables of workloads that were not run stay, with the date of their own run.
     merged = "".join(f"<!-- part: {name} -->\n{piece(name, parts, kept, stamp)}\n"
                      for name in ["head", "goals", *TITLES] if name in parts or name in kept)
     with open(document, "w", encoding="utf-8") as file:
         file.write(f"{before}{BEGIN}\n{merged.rstrip()}\n{END}{after}")
     print(f"wrote {document}")
+
+
+def merged_goals(new, old):
+    """The goals judged now, then those that an earlier run judged and this one did not."""
+    rows = lambda text: [line for line in text.splitlines() if line.startswith("| (")]
+    judged = {row.split(" | ")[0] for row in rows(new)}
+    kept = [row for row in rows(old) if row.split(" | ")[0] not in judged]
+    all_rows = sorted(rows(new) + kept, key=lambda row: row[:5])
+    return table(["goal: MCR's ratio", "bound", "worst found", ""], []) + "".join(row + "\n" for row in all_rows)
 
 
 def piece(name, parts, kept, stamp):
