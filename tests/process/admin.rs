@@ -417,7 +417,7 @@ fn everything_that_operators_watch_is_counted() {
     let actors = expect(&mut admin, 200, "GET", "/v1/actors", Value::Null);
     let names: Vec<&str> =
         actors["actors"].as_array().unwrap().iter().map(|actor| actor["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["db writer", "blob store", "uploads", "policy", "auth cache", "gc"]);
+    assert_eq!(names, ["db writer", "blob store", "uploads", "policy", "auth cache", "gc", "snapshots"]);
     let writer = &actors["actors"][0];
     assert!(writer["alive"] == true && writer["messages"].as_u64().unwrap() > 0, "{writer}");
 }

@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::{Method, header};
+use mcr_actors::db::Db;
 use mcr_actors::db::queries::repositories::ListRepositories;
 use mcr_actors::domain::{Action, RepositoryName};
 use mcr_actors::policy::{Question, Rules};
@@ -29,29 +30,53 @@ pub async fn version(call: &mut Call) -> Result<HttpResponse, ApiError> {
 /// `GET /v2/_catalog`: the repositories that the caller may pull. A page may be short and still have a `Link`.
 pub async fn list(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let n = call.query.page_size()?;
-    let after = call.query.last();
     let Some(caller) = &call.caller else { return Ok(HttpResponse::Unauthorized().finish()) };
     if n == 0 {
         return Ok(HttpResponse::Ok().json(json!({"repositories": []})));
     }
     let rules = call.state.worker.policy.ask(Rules).await?;
-    let page = call.state.worker.db.read(ListRepositories { after, limit: EXAMINED }).await?;
-    let may_pull = |repository: &&RepositoryName| {
-        let repository = Some(*repository);
+    let may_pull = |repository: &RepositoryName| {
+        let repository = Some(repository);
         rules.decide(Question { principal: &caller.principal, action: Action::Pull, repository }).allowed
     };
-    let mut visible = page.items.iter().filter(may_pull);
-    let names: Vec<&str> = visible.by_ref().take(n).map(RepositoryName::as_str).collect();
-    // The next page begins after the last name shown, or after the last one looked at when none is left to show.
-    let last = if visible.next().is_some() {
-        names.last().copied()
-    } else {
-        page.items.last().filter(|_| page.more).map(RepositoryName::as_str)
-    };
+    let (names, last) = visible(&call.state.worker.db, call.query.last(), n, may_pull).await?;
     let mut response = HttpResponse::Ok();
     if let Some(last) = last {
-        let link = next_page("/v2/_catalog", &[("last", last), ("n", &n.to_string())]);
+        let link = next_page("/v2/_catalog", &[("last", &last), ("n", &n.to_string())]);
         response.insert_header((header::LINK, link));
     }
+    let names: Vec<&str> = names.iter().map(RepositoryName::as_str).collect();
     Ok(response.json(json!({"repositories": names})))
+}
+
+/// The first `n` repositories after `after` that may be shown, and where the next page begins, if there may be one: after
+/// the last one shown, or after the last one looked at when [`EXAMINED`] were.
+///
+/// It looks at no more than are shown where all of them may be, and at ever more at once where few may.
+async fn visible(
+    db: &Db,
+    mut after: String,
+    n: usize,
+    may_pull: impl Fn(&RepositoryName) -> bool,
+) -> Result<(Vec<RepositoryName>, Option<String>), ApiError> {
+    let (mut names, mut examined, mut limit) = (Vec::new(), 0, n.saturating_add(1));
+    while examined < EXAMINED {
+        limit = limit.min(EXAMINED - examined);
+        let page = db.read(ListRepositories { after: after.clone(), limit }).await?;
+        if let Some(last) = page.items.last() {
+            after = last.as_str().to_owned();
+        }
+        for name in page.items.into_iter().filter(&may_pull) {
+            if names.len() == n {
+                let last = names.last().map(|name: &RepositoryName| name.as_str().to_owned());
+                return Ok((names, last));
+            }
+            names.push(name);
+        }
+        if !page.more {
+            return Ok((names, None));
+        }
+        (examined, limit) = (examined + limit, limit.saturating_mul(4));
+    }
+    Ok((names, Some(after)))
 }
