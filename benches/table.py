@@ -26,7 +26,7 @@ TITLES = {
     "c": "(c) Pulls", "d": "(d) Pushes of large blobs", "e": "(e) Pushes of small images, all blobs new",
     "f": "(f) Pushes of small images, all blobs there", "g": "(g) A new connection and TLS handshake for each request",
     "h": "(h) Who one is: by token, by Basic, and the exchange", "i": "(i) Pages",
-    "j": "(j) Beside a sweep", "k": "(k) Start-up", "l": "(l) Memory, and waiting for the disk",
+    "j": "(j) Beside a sweep", "sweep": "A sweep by itself", "k": "(k) Start-up", "l": "(l) Memory, and waiting for the disk",
 }
 # Of each workload: what is measured, in which unit, with how many digits.
 RATE = {
@@ -52,7 +52,10 @@ def record(path, round_number, workload, variant, server, text, status):
         shown.append(f"{line['seconds'] * 1000:.0f} ms")
     if "syncs" in line:
         shown.append(f"{line['syncs']} syncs")
-    if line.get("rss_after") and workload in "kl":
+    if workload == "sweep" and "seconds" in line:
+        shown.append(f"{line['operations']} blobs in {line['seconds']:.0f} s, "
+                     f"the longest write {line['longest_write_us'] / 1000:.1f} ms")
+    if line.get("rss_after") and workload in ("k", "l", "sweep"):
         shown.append(f"{line['rss_after'] >> 20} MiB")
     if int(status):
         shown.append(f"FAILED: {line.get('errors')} errors, the first: {line.get('error')}")
@@ -202,7 +205,20 @@ def startup(results):
     return table(["", "ms until it listens", "MiB resident"], rows)
 
 
+def sweeps(results):
+    rows = []
+    for variant in results.cells["sweep"]:
+        get = lambda key: results.median("sweep", variant, "MCR", key)
+        if get("seconds"):
+            rows.append([variant, number(get("operations")), number(get("seconds"), 1),
+                         number(get("operations") / get("seconds")), number(get("longest_write_us") / 1000, 1),
+                         number(get("server_cpu_s"), 1), number(get("rss_before") / 2**20), number(get("rss_peak") / 2**20)])
+    return table(["", "blobs removed", "s", "blobs/s", "longest write, ms", "CPU, s", "MiB before", "most"], rows)
+
+
 def section(results, workload):
+    if workload == "sweep":
+        return sweeps(results)
     if workload == "k":
         return startup(results)
     if workload == "l":

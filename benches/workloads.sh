@@ -305,6 +305,24 @@ workload_j() {
     done
 }
 
+# swept PERCENT: one sweep of a large registry of which so much is garbage, from its start to its end.
+swept() {
+    rm -rf "$WORK/garbage"
+    populated garbage --blobs "$MANY_BLOBS" --manifests $((MANY_BLOBS / 10)) --garbage "$1"
+    start_populated garbage
+    ask sweep "$MANY_BLOBS blobs, $1 % garbage" garbage sweep
+    server_end garbage
+    rm -rf "$WORK/garbage"
+}
+
+workload_sweep() {
+    local percent
+    ROUND=1
+    for percent in 1 10 50; do
+        swept $percent
+    done
+}
+
 workload_k() {
     local age
     many

@@ -50,9 +50,6 @@ impl WriteFile for CutFile {
     fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
         self.0.call().and_then(|()| self.1.append(pieces))
     }
-    fn reserve(&mut self, len: u64) -> io::Result<()> {
-        self.0.call().and_then(|()| self.1.reserve(len))
-    }
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.0.call().and_then(|()| self.1.truncate(len))
     }

@@ -28,7 +28,7 @@ const IN_FLIGHT: usize = 2;
 /// The longest that bytes wait for more of their batch, so that a slow client is seen to be alive.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much of a blob is read at once.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 512 * 1024;
 /// How much of a refused body is read before the answer: containerd 1.6 hangs when the answer comes first.
 const DRAIN: usize = 128 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(20);
@@ -170,13 +170,15 @@ pub struct BlobBody {
     at: u64,
     left: u64,
     rests: bool,
+    /// The last piece, whose memory the next one takes when the connection has let go of it.
+    last: Option<Bytes>,
     reading: Option<JoinHandle<std::io::Result<BytesMut>>>,
 }
 
 impl BlobBody {
     /// The `length` bytes of `file` from `at`.
     pub fn new(file: Arc<dyn ReadFile>, at: u64, length: u64) -> Self {
-        Self { file, at, left: length, rests: false, reading: None }
+        Self { file, at, left: length, rests: false, last: None, reading: None }
     }
 
     fn advance(&mut self, piece: BytesMut) -> Poll<Option<Result<Bytes, std::io::Error>>> {
@@ -186,7 +188,21 @@ impl BlobBody {
         self.at += piece.len() as u64;
         self.left -= piece.len() as u64;
         self.rests = true;
-        Poll::Ready(Some(Ok(piece.freeze())))
+        let piece = piece.freeze();
+        self.last = Some(piece.clone());
+        Poll::Ready(Some(Ok(piece)))
+    }
+
+    /// As long as the next piece. Memory that was written before need not be made again.
+    fn buffer(&mut self) -> BytesMut {
+        let length = usize::try_from(self.left).unwrap_or(PIECE).min(PIECE);
+        match self.last.take().map(Bytes::try_into_mut) {
+            Some(Ok(mut buffer)) => {
+                buffer.resize(length, 0);
+                buffer
+            }
+            _ => BytesMut::zeroed(length),
+        }
     }
 
     fn start_reading(&self, mut buffer: BytesMut) -> JoinHandle<std::io::Result<BytesMut>> {
@@ -218,8 +234,7 @@ impl MessageBody for BlobBody {
             return Poll::Pending;
         }
         if self.reading.is_none() {
-            let length = usize::try_from(self.left).unwrap_or(PIECE).min(PIECE);
-            let mut buffer = BytesMut::zeroed(length);
+            let mut buffer = self.buffer();
             match self.file.read_cached_at(&mut buffer, self.at) {
                 Ok(Some(read)) => {
                     buffer.truncate(read);

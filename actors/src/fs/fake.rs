@@ -356,10 +356,6 @@ impl WriteFile for FakeFile {
         }
     }
 
-    fn reserve(&mut self, _: u64) -> io::Result<()> {
-        self.fs.disk().simple_call()
-    }
-
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         let mut disk = self.fs.disk();
         disk.simple_call()?;

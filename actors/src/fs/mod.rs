@@ -61,11 +61,9 @@ pub trait Fs: Send + Sync + std::fmt::Debug + 'static {
 
 /// A file being written, always at its end.
 pub trait WriteFile: Send {
-    /// Writes `pieces` at the end, all of them, in order. After an error nobody knows how much was written.
+    /// Writes `pieces` at the end, all of them, in order. After an error nobody knows how much was written. The disk may get
+    /// some of it at once; only [`WriteFile::sync`] says that it lasts.
     fn append(&mut self, pieces: &[Bytes]) -> io::Result<()>;
-
-    /// Reserves room for `len` bytes in all, as far as the file system can; a hint, but "no space" is an answer.
-    fn reserve(&mut self, len: u64) -> io::Result<()>;
 
     /// Cuts the file to `len` bytes, which must not be more than it has; the next append goes there.
     fn truncate(&mut self, len: u64) -> io::Result<()>;

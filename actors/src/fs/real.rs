@@ -4,9 +4,10 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use rustix::fs::{FallocateFlags, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::{Fs, ReadFile, WriteFile};
@@ -32,7 +33,7 @@ impl Fs for RealFs {
             .mode(0o600)
             .custom_flags(nofollow())
             .open(path)?;
-        Ok(Box::new(RealWriteFile { file, end: 0 }))
+        Ok(Box::new(RealWriteFile::new(file, 0)))
     }
 
     fn open_to_write(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
@@ -41,7 +42,7 @@ impl Fs for RealFs {
         if !metadata.is_file() {
             return Err(not_a_file(path));
         }
-        Ok(Box::new(RealWriteFile { file, end: metadata.len() }))
+        Ok(Box::new(RealWriteFile::new(file, metadata.len())))
     }
 
     fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
@@ -106,9 +107,46 @@ impl Fs for RealFs {
     }
 }
 
+/// Bytes after which what was written is sent to the disk in the background, so that the last sync finds little left.
+const AHEAD: u64 = 32 * 1024 * 1024;
+
 struct RealWriteFile {
     file: File,
     end: u64,
+    /// Up to where the background was told to sync.
+    sent: u64,
+    /// The sync in the background. What it answers counts: the system tells of a failed write once only.
+    ahead: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl RealWriteFile {
+    fn new(file: File, end: u64) -> Self {
+        Self { file, end, sent: end, ahead: None }
+    }
+
+    /// Begins to sync what was written, unless the disk is still busy with the last part.
+    fn send_ahead(&mut self) -> io::Result<()> {
+        if self.end < self.sent.saturating_add(AHEAD)
+            || self.ahead.as_ref().is_some_and(|ahead| !ahead.is_finished())
+        {
+            return Ok(());
+        }
+        self.await_ahead()?;
+        let file = self.file.try_clone()?;
+        self.ahead =
+            Some(std::thread::Builder::new().name("sync".to_owned()).spawn(move || file.sync_data())?);
+        self.sent = self.end;
+        Ok(())
+    }
+
+    /// Waits for the background, and for what became of it.
+    fn await_ahead(&mut self) -> io::Result<()> {
+        match self.ahead.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(synced)) => synced,
+            Some(Err(_)) => Err(io::Error::other("the thread that syncs a file panicked")),
+        }
+    }
 }
 
 impl WriteFile for RealWriteFile {
@@ -117,18 +155,7 @@ impl WriteFile for RealWriteFile {
             self.file.write_all_at(piece, self.end)?;
             self.end += piece.len() as u64;
         }
-        Ok(())
-    }
-
-    fn reserve(&mut self, len: u64) -> io::Result<()> {
-        if len <= self.end {
-            return Ok(());
-        }
-        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.end, len - self.end) {
-            // A file system without the means writes as it comes.
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        self.send_ahead()
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
@@ -136,11 +163,13 @@ impl WriteFile for RealWriteFile {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.file.set_len(len)?;
-        self.end = len;
+        (self.end, self.sent) = (len, self.sent.min(len));
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        // It has a handle of its own, which must be closed before the file is published.
+        self.await_ahead()?;
         self.file.sync_data()
     }
 }
@@ -172,5 +201,28 @@ impl ReadFile for RealReadFile {
             Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_ahead_is_awaited_by_the_last_sync() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+        let mut file = RealWriteFile::new(file, 0);
+        let piece = Bytes::from(vec![7; 1 << 20]);
+        for _ in 0..40 {
+            file.append(std::slice::from_ref(&piece)).unwrap();
+        }
+        assert!(file.ahead.is_some(), "nothing was sent ahead");
+        file.truncate(1 << 20).unwrap();
+        file.append(&[piece]).unwrap();
+        file.sync().unwrap();
+        assert!(file.ahead.is_none(), "a handle is left that could write");
+        assert_eq!(std::fs::read(&path).unwrap(), vec![7; 2 << 20]);
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let client = arguments.registry.open()?;
     let time = Duration::from_secs_f64(arguments.seconds);
     let sweeper = sweep::Sweeper::new(&client);
-    let until_swept = |most| sweeper.sweep(most);
+    let until_swept = |most| sweeper.sweep(most, &mut || {}).map(|_| ());
     let end = match arguments.count {
         Some(_) => End::Done,
         None if arguments.sweep => End::When(time, &until_swept),

@@ -44,6 +44,8 @@ enum Workload {
     Images(images::Arguments),
     /// Start a server
     Startup(startup::Arguments),
+    /// Sweep, with nobody else there
+    Sweep(sweep::Arguments),
     /// Measure what this machine could do at most
     Limit(limit::Arguments),
 }
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Workload::Push(arguments) => push::run(&arguments),
         Workload::Images(arguments) => images::run(&arguments),
         Workload::Startup(arguments) => startup::run(&arguments),
+        Workload::Sweep(arguments) => sweep::run(&arguments),
         Workload::Limit(arguments) => limit::run(&arguments),
     };
     match ran {

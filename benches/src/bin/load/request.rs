@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let bodiless = arguments.method == "HEAD";
     let time = Duration::from_secs_f64(arguments.seconds);
     let sweeper = sweep::Sweeper::new(&client);
-    let until_swept = |most| sweeper.sweep(most);
+    let until_swept = |most| sweeper.sweep(most, &mut || {}).map(|_| ());
     let end = if arguments.sweep { End::When(time, &until_swept) } else { End::After(time) };
     let job = Job { client: &client, request: request.as_bytes(), bodiless };
     let run =
