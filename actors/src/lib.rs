@@ -36,6 +36,7 @@ pub mod domain;
 pub mod fs;
 pub mod gc;
 pub mod policy;
+mod priority;
 pub mod registry;
 pub mod snapshot;
 #[cfg(feature = "testing")]

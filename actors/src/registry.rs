@@ -17,8 +17,9 @@ use crate::fs::Fs;
 use crate::fs::real::RealFs;
 use crate::gc::{Clean, Gc, GcSettings, Housekeeping, Pace};
 use crate::policy::{Policy, PolicyReader, Reload};
+use crate::priority::make_polite;
 use crate::snapshot::{self, Snapshots};
-use crate::upload::{Foundations, UploadSettings, Uploads, be_polite};
+use crate::upload::{Foundations, UploadSettings, Uploads};
 
 /// How long stopping may take.
 const STOP: Duration = Duration::from_secs(10);
@@ -378,9 +379,11 @@ impl Ground {
         auth: &Handle<AuthCache>,
         threads: &mut Threads,
     ) -> Result<Handle<Gc>, StartError> {
+        // A long look must hold up nobody else, nor may a sweep.
+        let (looking, sweeping) = (threads.start(), threads.start());
+        [&looking, &sweeping].into_iter().for_each(make_polite);
         let housekeeping = Housekeeping {
-            // A long look must hold up nobody else.
-            db: self.db.on(&threads.start())?,
+            db: self.db.on(&looking)?,
             uploads: uploads.clone(),
             auth: auth.clone(),
             clock: self.clock.clone(),
@@ -394,7 +397,7 @@ impl Ground {
             pace: settings.gc_pace.clone(),
         };
         let (fs, layout) = (Arc::clone(&self.fs), self.layout.clone());
-        Ok(Gc::start_on(housekeeping, self.blobs.clone(), fs, layout, collection, &threads.start()))
+        Ok(Gc::start_on(housekeeping, self.blobs.clone(), fs, layout, collection, &sweeping))
     }
 
     fn snapshots(&self, settings: &Settings, gc: &Handle<Gc>, threads: &mut Threads) -> Handle<Snapshots> {
@@ -408,7 +411,7 @@ impl Ground {
 
 fn upload_settings(settings: &Settings, threads: &mut Threads) -> UploadSettings {
     let sessions: Vec<ArbiterHandle> = (0..settings.upload_threads.max(1)).map(|_| threads.start()).collect();
-    sessions.iter().for_each(be_polite);
+    sessions.iter().for_each(make_polite);
     UploadSettings {
         directory: settings.uploads.clone(),
         min_free: settings.min_free,

@@ -18,6 +18,7 @@ use super::{BlobError, Layout, Publish, Remove, RemoveAll, Reserve, ReserveIdle}
 use crate::ask::Handle;
 use crate::domain::Digest;
 use crate::fs::Fs;
+use crate::priority::be_polite;
 
 const LIMIT: usize = 20_000;
 /// Whoever waits for a digest waits for the sync of who has it.
@@ -188,18 +189,25 @@ impl Handler<ReserveIdle> for BlobStore {
 impl Handler<RemoveAll> for BlobStore {
     type Result = ResponseFuture<<RemoveAll as Message>::Result>;
 
-    /// On a thread of its own: publishers of other digests need not wait until large files are gone. Those of the same
-    /// digests wait for the reservations.
+    /// On a thread of its own that gives way: publishers of other digests need not wait until large files are gone. Those of
+    /// the same digests wait for the reservations.
     fn handle(&mut self, RemoveAll { reservations }: RemoveAll, _: &mut Self::Context) -> Self::Result {
         let (fs, layout) = (Arc::clone(&self.fs), self.layout.clone());
-        let removing = actix_rt::task::spawn_blocking(move || {
+        let (reply, removed) = oneshot::channel();
+        let remove = move || {
+            be_polite();
             let remove = |reservation: Reservation| {
                 let path = layout.path(&reservation.digest);
                 (reservation.digest, durable::remove_measured(fs.as_ref(), &path))
             };
-            reservations.into_iter().map(remove).collect()
-        });
-        Box::pin(async move { removing.await.map_err(|error| io::Error::other(error).into()) })
+            // Whoever asked may be gone; the files are all the same.
+            let _unheard = reply.send(reservations.into_iter().map(remove).collect());
+        };
+        let started = std::thread::Builder::new().name("remove".to_owned()).spawn(remove);
+        Box::pin(async move {
+            started?;
+            removed.await.map_err(|_| io::Error::other("the thread that removes files panicked").into())
+        })
     }
 }
 

@@ -22,7 +22,7 @@ use crate::fs::Fs;
 use crate::upload::{Sweep, Uploads};
 
 /// How long a sweep's write may hold the writer.
-const BUDGET: Budget = Budget(Duration::from_millis(5));
+const BUDGET: Budget = Budget(Duration::from_millis(2));
 /// Blobs taken in one step.
 const BLOBS: usize = 64;
 /// Files compared with rows at once.

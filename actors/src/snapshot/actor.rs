@@ -28,6 +28,7 @@ use crate::db::queries::snapshots::{FinishSnapshot, InsertSnapshot, MarkBad};
 use crate::domain::{Digest, Event, EventName, Origin};
 use crate::fs::Fs;
 use crate::gc::{Gc, Hold, HoldSweeps, ReleaseSweeps};
+use crate::priority::be_polite;
 
 /// Who takes snapshots.
 #[derive(Debug)]
@@ -212,14 +213,6 @@ fn remove_partials(fs: &dyn Fs, leftovers: &[PathBuf]) {
             Ok(()) => log::info!("removed {}, which was not finished", leftover.display()),
             Err(error) => log::warn!("{} stays for now: {error}", leftover.display()),
         }
-    }
-}
-
-/// Gives way to those who answer requests.
-fn be_polite() {
-    // On Linux this is the niceness of the calling thread only.
-    if let Err(error) = rustix::process::nice(10) {
-        log::warn!("a snapshot is taken at ordinary priority: {error}");
     }
 }
 

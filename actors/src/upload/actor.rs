@@ -42,7 +42,7 @@ pub struct UploadSettings {
     pub max_uploads: usize,
     /// How long a blob is kept without a reference, from its upload.
     pub keep: Duration,
-    /// The threads that sessions are spread over, at least one; see [`be_polite`].
+    /// The threads that sessions are spread over, at least one.
     pub threads: Vec<ArbiterHandle>,
 }
 
@@ -130,16 +130,6 @@ impl Uploads {
             self.start_session(row.id, row.repository, beginning, Hasher::new(row.algorithm), context)
         })
     }
-}
-
-/// Makes a thread for sessions give way to those that answer small requests.
-pub fn be_polite(thread: &ArbiterHandle) {
-    thread.spawn_fn(|| {
-        // On Linux this is the niceness of the calling thread only.
-        if let Err(error) = rustix::process::nice(10) {
-            log::warn!("uploads run at ordinary priority: {error}");
-        }
-    });
 }
 
 impl Actor for Uploads {

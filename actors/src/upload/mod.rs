@@ -11,7 +11,7 @@ mod writer;
 use actix::Message;
 use uuid::Uuid;
 
-pub use actor::{Foundations, UploadSettings, Uploads, be_polite};
+pub use actor::{Foundations, UploadSettings, Uploads};
 #[cfg(feature = "testing")]
 pub(crate) use session::hash_file;
 pub use session::{BeginRequest, GetStatus, Session, Status};

@@ -71,7 +71,8 @@ impl<'a> Sweeper<'a> {
             if status["state"] == "idle" {
                 let last = &status["last"];
                 let removed = last["removed"].as_u64().context("no count of what was removed")?;
-                eprintln!("the sweep removed {removed} in {:.1} s", began.elapsed().as_secs_f64());
+                let (took, longest) = (began.elapsed().as_secs_f64(), &last["longest_write_us"]);
+                eprintln!("the sweep removed {removed} in {took:.1} s, its longest write took {longest} µs");
                 if last["error_count"].as_u64() != Some(0) {
                     bail!("the sweep met errors: {}", last["errors"]);
                 }
