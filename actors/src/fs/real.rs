@@ -132,10 +132,11 @@ impl RealWriteFile {
             return Ok(());
         }
         self.await_ahead()?;
-        let file = self.file.try_clone()?;
-        self.ahead =
-            Some(std::thread::Builder::new().name("sync".to_owned()).spawn(move || file.sync_data())?);
         self.sent = self.end;
+        // Without a handle or a thread to spare, the last sync does it all.
+        let Ok(file) = self.file.try_clone() else { return Ok(()) };
+        let sync = std::thread::Builder::new().name("sync".to_owned());
+        self.ahead = sync.spawn(move || file.sync_data()).ok();
         Ok(())
     }
 
