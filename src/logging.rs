@@ -2,30 +2,37 @@
 //!
 //! What a client sent can be part of a record, so control characters and those that reorder text are escaped: a line is
 //! always ours. The level can be changed while the program runs. It does not know what is logged.
+//!
+//! A thread of its own writes the lines, a few milliseconds later; where standard error is not read, lines are lost and
+//! counted rather than waited for. Who ends the program calls `log::logger().flush()` first.
+
+mod lines;
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 
-use env_logger::{Builder, Target, WriteStyle};
+use env_logger::{Builder, Logger, Target, WriteStyle};
 use log::kv::{self, Key, Value, VisitSource};
-use log::{LevelFilter, Record, SetLoggerError};
+use log::{LevelFilter, Log as Logs, Metadata, Record};
 use serde_json::{Map, json};
 
+use self::lines::Lines;
 use crate::config::{Log, LogFormat};
 
 /// Begins to log. Panics are logged too, in place of the several lines that they print.
 ///
 /// # Errors
 ///
-/// When somebody logs already.
-pub fn start(config: &Log) -> Result<(), SetLoggerError> {
+/// When somebody logs already, or there is no thread to be had.
+pub fn start(config: &Log) -> io::Result<()> {
     let format = config.format;
+    let lines = Lines::start(io::stderr())?;
     // Everything of ours passes here, and `set_level` decides; of other libraries only what goes wrong.
     let logger = Builder::new()
         .filter_level(LevelFilter::Warn)
         .filter_module("mcr", LevelFilter::Trace)
-        .target(Target::Stderr)
+        .target(Target::Pipe(Box::new(lines.clone())))
         .write_style(WriteStyle::Never)
         .format(move |out, record| {
             let time = out.timestamp_millis();
@@ -35,10 +42,30 @@ pub fn start(config: &Log) -> Result<(), SetLoggerError> {
             }
         })
         .build();
-    log::set_boxed_logger(Box::new(logger))?;
+    log::set_boxed_logger(Box::new(Queued { logger, lines })).map_err(io::Error::other)?;
     set_level(config.level);
     panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Formats records where they are made, and leaves the writing to [`Lines`].
+struct Queued {
+    logger: Logger,
+    lines: Lines,
+}
+
+impl Logs for Queued {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.logger.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.logger.log(record);
+    }
+
+    fn flush(&self) {
+        self.lines.flush();
+    }
 }
 
 /// Logs what is at least of this level from now on.
@@ -57,6 +84,7 @@ fn log_panic(info: &PanicHookInfo<'_>) {
         Some(location) => log::error!("thread {thread} panicked at {location}: {message}"),
         None => log::error!("thread {thread} panicked: {message}"),
     }
+    log::logger().flush();
 }
 
 fn write_text(out: &mut impl Write, time: &dyn Display, record: &Record<'_>) -> io::Result<()> {

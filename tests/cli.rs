@@ -62,9 +62,13 @@ struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command, log: PathBuf) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    fn start(command: Command, log: PathBuf) -> Self {
+        let file = fs::File::create(&log).unwrap();
+        Self::logging_to(file.into(), command, log)
+    }
+
+    fn logging_to(stderr: Stdio, mut command: Command, log: PathBuf) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim_end().strip_prefix("listening on ").map(str::to_owned);
@@ -211,6 +215,23 @@ fn every_verb_explains_itself() {
         assert!(stdout(&output).contains("64 the configuration is invalid"), "{arguments:?}");
     }
     assert_eq!(stdout(&run(&["--version"])), format!("mcrsrv {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn nobody_waits_for_who_reads_the_log() {
+    let place = Place::plain();
+    let mut command = mcrsrv();
+    command.args(["server", "--config", &place.config()]);
+    let mut server = Running::logging_to(Stdio::piped(), command, place.path("log"));
+    // Much more than a pipe takes.
+    for _ in 0..2000 {
+        assert_eq!(server.get("/v2/", ""), "HTTP/1.1 401 Unauthorized");
+    }
+    server.signal("-TERM");
+    assert_eq!(server.ended().code(), Some(0));
+    let mut log = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("GET /v2/"), "{log}");
 }
 
 #[test]

@@ -306,8 +306,7 @@ fn no_secret_is_in_the_log_or_the_database() {
         "a%20secret%20phrase".to_owned(),
         "wrong secret".to_owned(),
     ];
-    let log = server.log();
-    assert!(log.contains("/v2/_catalog"), "the log is not what was looked at");
+    let log = server.logged("/v2/_catalog");
     drop(server);
     let database: Vec<u8> = ["mcr.db", "mcr.db-wal"]
         .iter()
@@ -337,9 +336,9 @@ fn metrics_on_an_address_of_their_own_need_no_login_and_show_nothing_else() {
     }
 }
 
-/// The lines of requests, as JSON.
-fn requests(server: &Server) -> Vec<Value> {
-    let lines = server.log();
+/// The lines of requests, as JSON, up to one that has `last` in it.
+fn requests(server: &Server, last: &str) -> Vec<Value> {
+    let lines = server.logged(last);
     let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.filter(|line| line["request_id"].is_string()).collect()
 }
@@ -359,7 +358,7 @@ fn each_request_has_a_line_that_says_who_did_what_where() {
     }
     assert_eq!(server.stranger().get("/v2/nothing/tags/list").status, 401);
     assert_eq!(admin.get("/v2/token").status, 200);
-    let lines = requests(&server);
+    let lines = requests(&server, "/v2/token");
     assert!(lines.iter().any(|line| line["principal"] == "admin" && line["action"] == "-"), "a login");
     let line = lines.iter().find(|line| line["request_id"] == "build-7").unwrap();
     assert_eq!((&line["principal"], &line["action"]), (&json!("admin"), &json!("registry:push")));
@@ -506,7 +505,7 @@ fn sighup_reads_the_rules_again_and_a_bad_one_changes_nothing() {
     database.execute("UPDATE policy_rules SET repositories = '[\"other/**\"]'", []).unwrap();
     store("[\"NOT A PATTERN\"]");
     server.hang_up();
-    until("refused", || server.log().contains("NOT A PATTERN"));
+    server.logged("NOT A PATTERN");
     assert_eq!(admin.get("/v2/closed/a/tags/list").status, 403, "the old rules hold");
     assert_eq!(admin.get("/v2/other/a/tags/list").status, 404);
 }

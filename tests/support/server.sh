@@ -97,12 +97,15 @@ api() {
 
 # with_token MODE: whoever spoke to the registry asked for a token with the password, and was given it.
 with_token() {
+    # Lines are written a moment later.
+    sleep 0.2
     grep -q ' /v2/token .* principal=admin .* status=200 ' "$WORK/server-$1.log" || fail "no token was asked for"
 }
 
 # mounted MODE REPOSITORY: its layers came from another repository, and no more than small configurations was sent to it.
 mounted() {
     local log=$WORK/server-$1.log sent
+    sleep 0.2
     grep -q " POST /v2/$2/blobs/uploads/ .* status=201 received=0 " "$log" || fail "nothing was mounted into $2"
     sent=$(sed -n "s,.* P[A-Z]* /v2/$2/blobs/uploads/.* received=\([0-9]*\) .*,\1,p" "$log" |
         awk '{sum += $1} END {print sum + 0}')

@@ -103,6 +103,7 @@ fn main() -> ExitCode {
         Verb::Restore(arguments) => restore::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
     };
+    log::logger().flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

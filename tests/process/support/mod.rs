@@ -123,9 +123,17 @@ impl Server {
         assert!(told.success());
     }
 
-    /// All that it has logged so far.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+    /// All that it has logged, once that has `text` in it: lines are written a moment later.
+    pub(crate) fn logged(&self, text: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let log = std::fs::read_to_string(&self.log).unwrap();
+            if log.contains(text) && log.ends_with('\n') {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "{text} is not in {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Resident memory in bytes.
