@@ -4,6 +4,7 @@
 //! the right to add to it, held by the one request that does.
 
 mod actor;
+mod hashing;
 mod session;
 pub mod state;
 mod writer;

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::hashing::RunningHash;
 use crate::domain::{Algorithm, Digest, Hasher};
 
 /// Why an upload does not take what it was given. Nothing was changed.
@@ -35,12 +36,12 @@ pub enum Refusal {
 }
 
 /// How far an upload has come.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Progress {
     acknowledged: u64,
     at_acknowledged: Hasher,
     received: u64,
-    at_received: Hasher,
+    at_received: RunningHash,
     limit: Option<u64>,
 }
 
@@ -56,7 +57,7 @@ impl Progress {
             acknowledged,
             at_acknowledged: hasher.clone(),
             received: acknowledged,
-            at_received: hasher,
+            at_received: RunningHash::new(hasher),
             limit,
         }
     }
@@ -93,9 +94,7 @@ impl Progress {
         }
         let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
         self.fits(self.received.saturating_add(length))?;
-        for piece in pieces {
-            self.at_received.update(piece);
-        }
+        self.at_received.update(pieces);
         self.received += length;
         Ok(())
     }
@@ -110,19 +109,19 @@ impl Progress {
     /// The request succeeded: what came is kept. Answers the new offset.
     pub fn acknowledge(&mut self) -> u64 {
         self.acknowledged = self.received;
-        self.at_acknowledged = self.at_received.clone();
+        self.at_acknowledged = self.at_received.settle().clone();
         self.acknowledged
     }
 
     /// The request failed: it never happened.
     pub fn roll_back(&mut self) {
         self.received = self.acknowledged;
-        self.at_received = self.at_acknowledged.clone();
+        self.at_received = RunningHash::new(self.at_acknowledged.clone());
     }
 
     /// The digest of all that has come, by the algorithm that was hashed on the way.
-    pub fn digest(&self) -> Digest {
-        self.at_received.clone().finish()
+    pub fn digest(&mut self) -> Digest {
+        self.at_received.settle().clone().finish()
     }
 }
 
