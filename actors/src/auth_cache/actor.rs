@@ -1,5 +1,8 @@
 //! The owner of what is known of identities: one question to the provider at a time for each set of credentials.
 
+mod login;
+mod upkeep;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,22 +11,20 @@ use std::time::Duration;
 
 use actix::{
     Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
-    ResponseActFuture, ResponseFuture, WrapFuture,
+    ResponseFuture, WrapFuture,
 };
 use tokio::sync::oneshot;
 
+pub use self::upkeep::{Administer, CacheState, ObserveCache, Purge};
 use super::anonymous::{self, keyed_hash};
 use super::cache::{Cache, Finding, Key};
 use super::limiter::{Admission, Attempt, Limiter};
 use super::provider::{Provider, ProviderError, Validation};
-use super::{
-    AuthError, AuthSettings, Authenticated, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret,
-    TokenHash,
-};
+use super::{AuthError, AuthSettings, Authenticated, Credentials, Secret, TokenHash};
 use crate::ask::{AskError, Handle};
 use crate::clock::Clock;
 use crate::db::queries::identity::EnsureSecret;
-use crate::db::{Db, DbError, WriteQuery};
+use crate::db::{Db, DbError};
 use crate::domain::{Principal, Timestamp};
 
 const LIMIT: usize = 20_000;
@@ -407,135 +408,5 @@ impl Handler<Find> for AuthCache {
         context: &mut Self::Context,
     ) -> Self::Result {
         self.find(key, credentials, address, context)
-    }
-}
-
-impl Handler<Login> for AuthCache {
-    type Result = ResponseActFuture<Self, Result<LoggedIn, AuthError>>;
-
-    fn handle(
-        &mut self,
-        Login { name, password, address }: Login,
-        context: &mut Self::Context,
-    ) -> Self::Result {
-        if name.is_empty() && password.expose().is_empty() {
-            return Box::pin(std::future::ready(self.login_anonymous()).into_actor(self));
-        }
-        let credentials = Credentials::Basic { name: name.clone(), password: password.clone() };
-        let found = self.find(self.introduction.key(&credentials), credentials, address, context);
-        let provider = Arc::clone(&self.provider);
-        let logged_in = async move {
-            let known = found.await?.answer()?;
-            match known.token_hash {
-                Some(_) => {
-                    Ok(LoggedIn { token: password, principal: known.principal, expires_at: known.expires_at })
-                }
-                None => {
-                    let given = provider.login(&name, &password, known.principal).await;
-                    given.map_err(|error| unavailable(&error))?.ok_or(AuthError::Invalid)
-                }
-            }
-        };
-        Box::pin(logged_in.into_actor(self))
-    }
-}
-
-impl AuthCache {
-    fn login_anonymous(&self) -> Result<LoggedIn, AuthError> {
-        if !self.settings.anonymous {
-            return Err(AuthError::Invalid);
-        }
-        let (token, expires_at) = anonymous::issue(&self.anonymous_key, self.now());
-        Ok(LoggedIn { token, principal: Arc::new(Principal::anonymous()), expires_at })
-    }
-}
-
-impl Handler<LoginAnonymous> for AuthCache {
-    type Result = Result<LoggedIn, AuthError>;
-
-    fn handle(&mut self, _: LoginAnonymous, _: &mut Self::Context) -> Self::Result {
-        self.login_anonymous()
-    }
-}
-
-impl Handler<Logout> for AuthCache {
-    type Result = ResponseActFuture<Self, Result<(), AuthError>>;
-
-    /// Others are answered while the provider revokes: it may be slow, and until it has, the token is good.
-    fn handle(&mut self, Logout { token }: Logout, _: &mut Self::Context) -> Self::Result {
-        let (provider, token_hash) = (Arc::clone(&self.provider), token.token_hash());
-        let revoked = async move { provider.logout(&token).await.map_err(|error| unavailable(&error)) };
-        Box::pin(revoked.into_actor(self).then(move |revoked, cache, _| {
-            // Also after a failure: the provider may have revoked it and only its answer was lost.
-            let forgotten = cache.forget(Revoked::Token(token_hash));
-            async move {
-                forgotten.await;
-                revoked
-            }
-            .into_actor(cache)
-        }))
-    }
-}
-
-/// What the workers found in their copies since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CacheState {
-    /// Requests whose credentials were known.
-    pub hits: u64,
-    /// Requests whose credentials were not.
-    pub misses: u64,
-}
-
-/// Asks for the [`CacheState`].
-#[derive(Debug, Message)]
-#[rtype(result = "Result<CacheState, AuthError>")]
-pub struct ObserveCache;
-
-impl Handler<ObserveCache> for AuthCache {
-    type Result = Result<CacheState, AuthError>;
-
-    fn handle(&mut self, _: ObserveCache, _: &mut Self::Context) -> Self::Result {
-        let Answers { hits, misses } = &*self.introduction.answers;
-        Ok(CacheState { hits: hits.load(Ordering::Relaxed), misses: misses.load(Ordering::Relaxed) })
-    }
-}
-
-/// Lets the provider forget what is long over.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<(), AuthError>")]
-pub struct Purge;
-
-impl Handler<Purge> for AuthCache {
-    type Result = ResponseFuture<Result<(), AuthError>>;
-
-    fn handle(&mut self, _: Purge, _: &mut Self::Context) -> Self::Result {
-        self.limiter.purge();
-        let provider = Arc::clone(&self.provider);
-        Box::pin(async move { provider.purge().await.map_err(|error| unavailable(&error)) })
-    }
-}
-
-/// A change of accounts or tokens, after which nothing that was known before may be believed. When the answer comes, no
-/// worker does.
-#[derive(Debug)]
-pub struct Administer<Q>(pub Q);
-
-impl<Q: WriteQuery> Message for Administer<Q> {
-    type Result = Result<Q::Output, Q::Error>;
-}
-
-impl<Q: WriteQuery> Handler<Administer<Q>> for AuthCache {
-    type Result = ResponseActFuture<Self, Result<Q::Output, Q::Error>>;
-
-    fn handle(&mut self, Administer(change): Administer<Q>, _: &mut Self::Context) -> Self::Result {
-        let written = self.db.write(change);
-        Box::pin(written.into_actor(self).then(|written, cache, _| {
-            let forgotten = cache.forget(Revoked::Anything);
-            async move {
-                forgotten.await;
-                written.map_err(AskError::into_db)
-            }
-            .into_actor(cache)
-        }))
     }
 }

@@ -1,11 +1,17 @@
 //! The JSON of the admin API. Times are RFC 3339 in UTC, sizes are bytes.
 
-use mcr_actors::domain::{AccountType, Principal, Timestamp};
-use mcr_actors::gc::Report;
-use mcr_actors::gc::report::Share;
+mod gc;
+mod identity;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+
+pub use self::gc::{GcStatusModel, NewSweep, ShareModel, SweepItemModel, SweepModel, SweepStarted};
+pub use self::identity::{
+    AccountTypeModel, LoginAnswer, LoginRequest, Me, NewToken, NewTokenAnswer, NewUser, PrincipalModel,
+    TokenModel, UserChange, UserModel,
+};
 
 /// A refusal.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,81 +27,6 @@ pub struct List<T> {
     pub total: u64,
     /// Those of this page.
     pub items: Vec<T>,
-}
-
-/// Who somebody is.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct PrincipalModel {
-    /// The account's lasting id.
-    #[serde(default)]
-    pub subject: String,
-    /// The name it logs in with.
-    #[serde(default)]
-    pub name: String,
-    /// What kind of account it is.
-    #[schema(value_type = AccountTypeModel)]
-    pub account_type: AccountType,
-    /// Its roles.
-    #[serde(default)]
-    pub roles: Vec<String>,
-}
-
-impl From<&Principal> for PrincipalModel {
-    fn from(principal: &Principal) -> Self {
-        Self {
-            subject: principal.subject.clone(),
-            name: principal.name.clone(),
-            account_type: principal.account_type,
-            roles: principal.roles.clone(),
-        }
-    }
-}
-
-impl From<PrincipalModel> for Principal {
-    fn from(model: PrincipalModel) -> Self {
-        let PrincipalModel { subject, name, account_type, roles } = model;
-        Self { subject, name, account_type, roles }
-    }
-}
-
-/// What kind of account.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "lowercase")]
-pub enum AccountTypeModel {
-    /// A person.
-    Human,
-    /// A robot or service.
-    System,
-    /// Nobody in particular.
-    Anonymous,
-}
-
-/// A name and a password.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LoginRequest {
-    /// The name.
-    pub username: String,
-    /// The password.
-    pub password: String,
-}
-
-/// A token, shown to whoever logged in.
-#[derive(Serialize, ToSchema)]
-pub struct LoginAnswer {
-    /// The token.
-    pub token: String,
-    /// When its life ends.
-    pub expires_at: String,
-    /// Whose it is.
-    pub principal: PrincipalModel,
-}
-
-/// Who the caller is.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Me {
-    /// The caller.
-    pub principal: PrincipalModel,
 }
 
 /// That the process lives.
@@ -274,104 +205,6 @@ pub struct PolicyAnswer {
     pub matching: Vec<RuleModel>,
 }
 
-/// An account.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct UserModel {
-    /// Its lasting id.
-    pub id: String,
-    /// The name it logs in with.
-    pub name: String,
-    /// `human` or `system`.
-    pub account_type: String,
-    /// Its roles.
-    pub roles: Vec<String>,
-    /// Whether it is switched off.
-    pub disabled: bool,
-    /// When it was made.
-    pub created_at: String,
-    /// When it was last changed.
-    pub updated_at: String,
-}
-
-/// An account to make.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewUser {
-    /// Its name: letters, digits, '.', '_', '-', '@', at most 128.
-    pub name: String,
-    /// Its password; none for an account that has robot tokens only.
-    #[serde(default)]
-    pub password: Option<String>,
-    /// What kind of account it is.
-    #[schema(value_type = AccountTypeModel)]
-    pub account_type: AccountType,
-    /// Its roles.
-    #[serde(default)]
-    pub roles: Vec<String>,
-}
-
-/// What to change of an account.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UserChange {
-    /// A new password.
-    #[serde(default)]
-    pub password: Option<String>,
-    /// New roles.
-    #[serde(default)]
-    pub roles: Option<Vec<String>>,
-    /// Whether it is switched off.
-    #[serde(default)]
-    pub disabled: Option<bool>,
-}
-
-/// A robot token.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TokenModel {
-    /// Its id.
-    pub id: String,
-    /// What it is for.
-    pub name: String,
-    /// The name of its account.
-    pub user: String,
-    /// Its roles.
-    pub roles: Vec<String>,
-    /// When it was made.
-    pub created_at: String,
-    /// When its life ends.
-    pub expires_at: String,
-    /// When it was last used, to a minute.
-    pub last_used_at: Option<String>,
-    /// Whether it was revoked.
-    pub revoked: bool,
-}
-
-/// A robot token to make.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewToken {
-    /// What it is for.
-    pub name: String,
-    /// The name of its account.
-    pub user: String,
-    /// Its roles; the account's own when none are given.
-    #[serde(default)]
-    pub roles: Option<Vec<String>>,
-    /// How long it lives, such as `720h`; 90 days when it is not said.
-    #[serde(default)]
-    pub expires_in: Option<String>,
-}
-
-/// A robot token just made: the only time that it is shown.
-#[derive(Serialize, ToSchema)]
-pub struct NewTokenAnswer {
-    /// The token itself.
-    pub token: String,
-    /// What is kept of it.
-    #[serde(flatten)]
-    pub about: TokenModel,
-}
-
 /// An upload in progress.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UploadModel {
@@ -415,130 +248,4 @@ pub struct AuditModel {
     /// More.
     #[schema(value_type = Object)]
     pub details: Value,
-}
-
-/// What a sweep is told.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct NewSweep {
-    /// Only find what would go.
-    pub dry_run: bool,
-}
-
-/// A sweep that began, or that ends.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SweepStarted {
-    /// Its number.
-    pub id: i64,
-}
-
-/// What went, or would go, from one repository.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ShareModel {
-    /// Manifests, blobs and uploads.
-    pub items: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// A sweep's report. In a dry run the figures say what would go.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SweepModel {
-    /// Its number.
-    pub id: i64,
-    /// `request` or `interval`.
-    pub trigger: String,
-    /// Whether it only looked.
-    pub dry_run: bool,
-    /// `uploads`, `manifests`, `links`, `blobs`, `strays`, `listing` or `finished`.
-    pub phase: String,
-    /// `running`, `done`, `stopped`, `failed` or `interrupted`.
-    pub outcome: String,
-    /// When it began.
-    pub started_at: String,
-    /// When it ended.
-    pub finished_at: Option<String>,
-    /// Links and blobs that were looked at.
-    pub examined: u64,
-    /// Expired uploads that went.
-    pub uploads: u64,
-    /// Untagged manifests that went.
-    pub manifests: u64,
-    /// Links that went.
-    pub links: u64,
-    /// Blobs that were condemned.
-    pub condemned: u64,
-    /// Blobs whose files are gone.
-    pub removed: u64,
-    /// Bytes of files that went.
-    pub freed_bytes: u64,
-    /// Files without a row that went.
-    pub strays: u64,
-    /// Blobs passed over, since somebody was pushing them.
-    pub busy: u64,
-    /// Links and blobs that are left to look at.
-    pub left: u64,
-    /// The longest that it held the database's writer, in microseconds.
-    pub longest_write_us: u64,
-    /// How much went wrong.
-    pub error_count: u64,
-    /// What went wrong, the first twenty.
-    pub errors: Vec<String>,
-    /// By the repository that had it last, those with the most bytes.
-    pub repositories: std::collections::BTreeMap<String, ShareModel>,
-}
-
-impl From<Report> for SweepModel {
-    fn from(report: Report) -> Self {
-        let Report { id, dry_run, counts, left, errors, repositories, .. } = report;
-        let time = |millis| Timestamp::from_millis(millis).to_string();
-        let share = |share: Share| ShareModel { items: share.items, bytes: share.bytes };
-        Self {
-            id,
-            trigger: report.trigger.as_str().to_owned(),
-            dry_run,
-            phase: report.phase.as_str().to_owned(),
-            outcome: report.outcome.as_str().to_owned(),
-            started_at: time(report.started_at),
-            finished_at: report.finished_at.map(time),
-            examined: counts.examined,
-            uploads: counts.uploads,
-            manifests: counts.manifests,
-            links: counts.links,
-            condemned: counts.condemned,
-            removed: counts.removed,
-            freed_bytes: counts.freed_bytes,
-            strays: counts.strays,
-            busy: counts.busy,
-            left,
-            longest_write_us: counts.longest_write_us,
-            error_count: counts.error_count,
-            errors,
-            repositories: repositories.into_iter().map(|(name, of)| (name, share(of))).collect(),
-        }
-    }
-}
-
-/// What the collector does and did last.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct GcStatusModel {
-    /// `idle` or `running`.
-    pub state: &'static str,
-    /// The sweep that runs.
-    pub running: Option<SweepModel>,
-    /// The last one that ended.
-    pub last: Option<SweepModel>,
-}
-
-/// Something that a dry run found.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SweepItemModel {
-    /// `manifest`, `blob`, `upload` or `stray`.
-    pub kind: String,
-    /// Where it is, or was last; empty for a stray file.
-    pub repository: String,
-    /// Its digest, or the upload's id.
-    pub name: String,
-    /// What it would free.
-    pub bytes: u64,
 }

@@ -1,5 +1,6 @@
 //! A server of one's own, and a client that sends exactly what it is told.
 
+pub(crate) mod admin;
 pub(crate) mod content;
 pub(crate) mod http;
 pub(crate) mod mcrctl;

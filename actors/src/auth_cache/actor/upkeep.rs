@@ -1,0 +1,74 @@
+//! What administrators and the clock ask of the cache: changes of accounts, purges, figures.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::{ActorFutureExt, Handler, Message, ResponseActFuture, ResponseFuture, WrapFuture};
+
+use super::{Answers, AuthCache, Revoked, unavailable};
+use crate::ask::AskError;
+use crate::auth_cache::AuthError;
+use crate::db::WriteQuery;
+
+/// What the workers found in their copies since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheState {
+    /// Requests whose credentials were known.
+    pub hits: u64,
+    /// Requests whose credentials were not.
+    pub misses: u64,
+}
+
+/// Asks for the [`CacheState`].
+#[derive(Debug, Message)]
+#[rtype(result = "Result<CacheState, AuthError>")]
+pub struct ObserveCache;
+
+impl Handler<ObserveCache> for AuthCache {
+    type Result = Result<CacheState, AuthError>;
+
+    fn handle(&mut self, _: ObserveCache, _: &mut Self::Context) -> Self::Result {
+        let Answers { hits, misses } = &*self.introduction.answers;
+        Ok(CacheState { hits: hits.load(Ordering::Relaxed), misses: misses.load(Ordering::Relaxed) })
+    }
+}
+
+/// Lets the provider forget what is long over.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), AuthError>")]
+pub struct Purge;
+
+impl Handler<Purge> for AuthCache {
+    type Result = ResponseFuture<Result<(), AuthError>>;
+
+    fn handle(&mut self, _: Purge, _: &mut Self::Context) -> Self::Result {
+        self.limiter.purge();
+        let provider = Arc::clone(&self.provider);
+        Box::pin(async move { provider.purge().await.map_err(|error| unavailable(&error)) })
+    }
+}
+
+/// A change of accounts or tokens, after which nothing that was known before may be believed. When the answer comes, no
+/// worker does.
+#[derive(Debug)]
+pub struct Administer<Q>(pub Q);
+
+impl<Q: WriteQuery> Message for Administer<Q> {
+    type Result = Result<Q::Output, Q::Error>;
+}
+
+impl<Q: WriteQuery> Handler<Administer<Q>> for AuthCache {
+    type Result = ResponseActFuture<Self, Result<Q::Output, Q::Error>>;
+
+    fn handle(&mut self, Administer(change): Administer<Q>, _: &mut Self::Context) -> Self::Result {
+        let written = self.db.write(change);
+        Box::pin(written.into_actor(self).then(|written, cache, _| {
+            let forgotten = cache.forget(Revoked::Anything);
+            async move {
+                forgotten.await;
+                written.map_err(AskError::into_db)
+            }
+            .into_actor(cache)
+        }))
+    }
+}

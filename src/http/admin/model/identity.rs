@@ -1,0 +1,178 @@
+//! Who somebody is: principals, logins, accounts, robot tokens.
+
+use mcr_actors::domain::{AccountType, Principal};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Who somebody is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PrincipalModel {
+    /// The account's lasting id.
+    #[serde(default)]
+    pub subject: String,
+    /// The name it logs in with.
+    #[serde(default)]
+    pub name: String,
+    /// What kind of account it is.
+    #[schema(value_type = AccountTypeModel)]
+    pub account_type: AccountType,
+    /// Its roles.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+impl From<&Principal> for PrincipalModel {
+    fn from(principal: &Principal) -> Self {
+        Self {
+            subject: principal.subject.clone(),
+            name: principal.name.clone(),
+            account_type: principal.account_type,
+            roles: principal.roles.clone(),
+        }
+    }
+}
+
+impl From<PrincipalModel> for Principal {
+    fn from(model: PrincipalModel) -> Self {
+        let PrincipalModel { subject, name, account_type, roles } = model;
+        Self { subject, name, account_type, roles }
+    }
+}
+
+/// What kind of account.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum AccountTypeModel {
+    /// A person.
+    Human,
+    /// A robot or service.
+    System,
+    /// Nobody in particular.
+    Anonymous,
+}
+
+/// A name and a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+/// A token, shown to whoever logged in.
+#[derive(Serialize, ToSchema)]
+pub struct LoginAnswer {
+    /// The token.
+    pub token: String,
+    /// When its life ends.
+    pub expires_at: String,
+    /// Whose it is.
+    pub principal: PrincipalModel,
+}
+
+/// Who the caller is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Me {
+    /// The caller.
+    pub principal: PrincipalModel,
+}
+
+/// An account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserModel {
+    /// Its lasting id.
+    pub id: String,
+    /// The name it logs in with.
+    pub name: String,
+    /// `human` or `system`.
+    pub account_type: String,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// Whether it is switched off.
+    pub disabled: bool,
+    /// When it was made.
+    pub created_at: String,
+    /// When it was last changed.
+    pub updated_at: String,
+}
+
+/// An account to make.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// Its name: letters, digits, '.', '_', '-', '@', at most 128.
+    pub name: String,
+    /// Its password; none for an account that has robot tokens only.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// What kind of account it is.
+    #[schema(value_type = AccountTypeModel)]
+    pub account_type: AccountType,
+    /// Its roles.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+/// What to change of an account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserChange {
+    /// A new password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// New roles.
+    #[serde(default)]
+    pub roles: Option<Vec<String>>,
+    /// Whether it is switched off.
+    #[serde(default)]
+    pub disabled: Option<bool>,
+}
+
+/// A robot token.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenModel {
+    /// Its id.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// The name of its account.
+    pub user: String,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// When it was made.
+    pub created_at: String,
+    /// When its life ends.
+    pub expires_at: String,
+    /// When it was last used, to a minute.
+    pub last_used_at: Option<String>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+/// A robot token to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// What it is for.
+    pub name: String,
+    /// The name of its account.
+    pub user: String,
+    /// Its roles; the account's own when none are given.
+    #[serde(default)]
+    pub roles: Option<Vec<String>>,
+    /// How long it lives, such as `720h`; 90 days when it is not said.
+    #[serde(default)]
+    pub expires_in: Option<String>,
+}
+
+/// A robot token just made: the only time that it is shown.
+#[derive(Serialize, ToSchema)]
+pub struct NewTokenAnswer {
+    /// The token itself.
+    pub token: String,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub about: TokenModel,
+}
