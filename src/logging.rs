@@ -4,7 +4,8 @@
 //! always ours. The level can be changed while the program runs. It does not know what is logged.
 //!
 //! A thread of its own writes the lines, a few milliseconds later; where standard error is not read, lines are lost and
-//! counted rather than waited for. Who ends the program calls `log::logger().flush()` first.
+//! counted rather than waited for. Who ends the program calls `log::logger().flush()` first; a panic of the main thread
+//! ends it too.
 
 mod lines;
 
@@ -84,7 +85,10 @@ fn log_panic(info: &PanicHookInfo<'_>) {
         Some(location) => log::error!("thread {thread} panicked at {location}: {message}"),
         None => log::error!("thread {thread} panicked: {message}"),
     }
-    log::logger().flush();
+    // Any other thread goes on, and requests with it.
+    if thread == "main" {
+        log::logger().flush();
+    }
 }
 
 fn write_text(out: &mut impl Write, time: &dyn Display, record: &Record<'_>) -> io::Result<()> {

@@ -39,6 +39,14 @@ impl<E> AskError<E> {
         }
     }
 
+    /// The failure of who asked: the refusal as one of theirs, or what `silent` makes of the name of who did not answer.
+    pub fn of_asker<F: From<E>>(self, silent: impl FnOnce(&'static str) -> F) -> F {
+        match self {
+            Self::Refused(refusal) => refusal.into(),
+            Self::Overloaded(name) | Self::Deadline(name) | Self::Down(name) => silent(name),
+        }
+    }
+
     /// The same failure with the actor's own refusal translated.
     pub fn map<F>(self, translate: impl FnOnce(E) -> F) -> AskError<F> {
         match self {

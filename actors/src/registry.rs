@@ -12,7 +12,8 @@ use crate::auth_cache::password::Passwords;
 use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Provider, Secret};
 use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
-use crate::db::{Db, OpenError};
+use crate::db::queries::identity::HasAccounts;
+use crate::db::{Db, DbError, OpenError};
 use crate::fs::Fs;
 use crate::fs::real::RealFs;
 use crate::gc::{Clean, Gc, GcSettings, Housekeeping, Pace};
@@ -261,6 +262,14 @@ impl Registry {
     /// When the database fails.
     pub async fn ensure_admin(&self, name: &str, password: &Secret) -> Result<Ensured, EnsureError> {
         local::ensure_admin(&self.db, &self.clock, name, password).await
+    }
+
+    /// Whether somebody has an account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_accounts(&self) -> Result<bool, AskError<DbError>> {
+        self.db.read(HasAccounts).await
     }
 
     /// Reads the stored rules again; the old ones stay when one of the new does not parse.

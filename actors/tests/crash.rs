@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mcr_actors::ask::AskError;
 use mcr_actors::blob_store::Open;
 use mcr_actors::db::queries::blobs::{FindBlob, UnlinkBlob};
 use mcr_actors::domain::{Algorithm, Digest, Origin, Principal, RepositoryName};
@@ -37,9 +38,9 @@ fn refused<E: std::fmt::Debug>(error: E) -> UploadError {
 }
 
 async fn push_once(harness: &Harness, content: &'static [u8], promised: &mut Promised) -> Step {
-    let begin = BeginOnce { repository: repository(), algorithm: Algorithm::Sha256 };
-    let session = harness.worker.uploads.ask(begin).await.map_err(refused)?;
-    let mut writer = session.ask(BeginRequest { at: None, length: None }).await.map_err(refused)?;
+    let request = BeginRequest { at: None, length: None };
+    let begin = BeginOnce { repository: repository(), algorithm: Algorithm::Sha256, request };
+    let mut writer = harness.worker.uploads.ask(begin).await.map_err(refused)?;
     writer.append(vec![Bytes::from_static(content)]).await?;
     writer.finish(digest(content), Origin::default()).await?;
     promised.blobs.push(digest(content));
@@ -71,6 +72,19 @@ async fn scenario(harness: &Harness, promised: &mut Promised) -> Step {
     push_once(harness, b"", promised).await
 }
 
+/// How many bytes of an upload are acknowledged; none when it is over. Asks again while a session stops.
+async fn stands(harness: &Harness, id: Uuid) -> Option<u64> {
+    loop {
+        let find = Find { id, repository: repository() };
+        let Ok(session) = harness.worker.uploads.ask(find).await else { return None };
+        match session.ask(GetStatus).await {
+            Ok(status) => return Some(status.acknowledged),
+            Err(AskError::Down(_)) => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
+            Err(error) => panic!("an upload goes on: {error}"),
+        }
+    }
+}
+
 async fn holds(harness: &Harness, promised: &Promised) {
     harness.check_invariants();
     for digest in &promised.blobs {
@@ -80,14 +94,10 @@ async fn holds(harness: &Harness, promised: &Promised) {
         harness.worker.blobs.ask(Open { digest: *digest, size }).await.expect("and its file is whole");
     }
     if let Some((id, acknowledged)) = promised.upload {
-        let session = harness.worker.uploads.ask(Find { id, repository: repository() }).await;
-        match session {
-            Ok(session) => {
-                let status = session.ask(GetStatus).await.expect("an upload goes on");
-                assert!(status.acknowledged >= acknowledged, "{} < {acknowledged}", status.acknowledged);
-            }
+        match stands(harness, id).await {
+            Some(stands) => assert!(stands >= acknowledged, "{stands} < {acknowledged}"),
             // It was finished, and only the answer was lost.
-            Err(_) => {
+            None => {
                 let whole = FindBlob { repository: repository(), digest: digest(b"onetwothree") };
                 assert!(harness.worker.db.read(whole).await.unwrap().is_some(), "an upload got lost");
             }

@@ -1,4 +1,4 @@
-//! Snapshots by the actors: who holds off whom, what a bad blob does, file systems without second names, and an early end.
+//! Snapshots by the actors: who holds off whom, what a bad blob does, file systems without hard links, and an early end.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -23,7 +23,7 @@ use mcr_actors::snapshot::{
 use mcr_actors::testing::Harness;
 use mcr_actors::upload::{BeginOnce, BeginRequest};
 
-/// The machine's file system, slow at second names or without them.
+/// The machine's file system, slow at hard links or without them.
 #[derive(Debug, Clone, Copy, Default)]
 struct OddFs {
     without_links: bool,
@@ -42,6 +42,9 @@ impl Fs for OddFs {
     }
     fn len(&self, path: &Path) -> io::Result<Option<u64>> {
         RealFs.len(path)
+    }
+    fn links(&self, path: &Path) -> io::Result<u64> {
+        RealFs.links(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         RealFs.rename(from, to)
@@ -87,9 +90,9 @@ async fn harness(root: &tempfile::TempDir, fs: OddFs, pace: Pace) -> Harness {
 }
 
 async fn push(harness: &Harness, content: &[u8]) -> Digest {
-    let begin = BeginOnce { repository: repository(), algorithm: Algorithm::Sha256 };
-    let session = harness.worker.uploads.ask(begin).await.unwrap();
-    let mut writer = session.ask(BeginRequest { at: None, length: None }).await.unwrap();
+    let request = BeginRequest { at: None, length: None };
+    let begin = BeginOnce { repository: repository(), algorithm: Algorithm::Sha256, request };
+    let mut writer = harness.worker.uploads.ask(begin).await.unwrap();
     writer.append(vec![Bytes::copy_from_slice(content)]).await.unwrap();
     let digest = Digest::of(Algorithm::Sha256, content);
     writer.finish(digest, Origin::default()).await.unwrap();

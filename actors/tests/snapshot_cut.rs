@@ -72,6 +72,9 @@ impl Fs for CutFs {
     fn len(&self, path: &Path) -> io::Result<Option<u64>> {
         self.call().and_then(|()| RealFs.len(path))
     }
+    fn links(&self, path: &Path) -> io::Result<u64> {
+        self.call().and_then(|()| RealFs.links(path))
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.call().and_then(|()| RealFs.rename(from, to))
     }
@@ -132,7 +135,7 @@ fn take(data: &Data, directory: &Path) -> Result<u64, WorkError> {
     take.run(&Progress::default(), &mut |_, _, _| {}).map(|manifest| manifest.blobs + manifest.error_count)
 }
 
-/// Every way to fail: from the n-th call on or at it alone, with second names and without.
+/// Every way to fail: from the n-th call on or at it alone, with hard links and without.
 fn every_way(mut run: impl FnMut(CutFs) -> bool) {
     for (once, links) in [(false, true), (false, false), (true, true), (true, false)] {
         let cuts = (0..).take_while(|from| run(CutFs::new(*from, once, links))).count();

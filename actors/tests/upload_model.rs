@@ -121,7 +121,7 @@ impl World {
             Op::Second => {
                 let first = self.begin(None).await.unwrap();
                 let refused = self.begin(None).await;
-                assert!(matches!(refused, Err(UploadError::Busy { .. })), "{refused:?}");
+                assert!(matches!(refused, Err(UploadError::Busy)), "{refused:?}");
                 drop(first);
             }
             Op::TakeOver { pieces } => self.take_over(&pieces).await,
@@ -140,7 +140,8 @@ impl World {
             Op::Finish { pieces, long } => self.finish(&pieces, long).await,
             Op::Cancel => {
                 self.upload().await;
-                let cancel = Cancel { id: self.upload.unwrap(), repository: repository() };
+                let (id, origin) = (self.upload.unwrap(), Origin::default());
+                let cancel = Cancel { id, repository: repository(), origin };
                 self.harness().worker.uploads.ask(cancel).await.unwrap();
                 self.is_over().await;
             }

@@ -1,6 +1,7 @@
 //! Who asks, and may they: credentials to a caller, a caller to a permission. The only place where either is decided.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -210,6 +211,8 @@ impl<'a> Inquiry<'a> {
 
     /// Records a wrong name or password.
     pub async fn failed_login(&self, name: &str) -> Result<(), ApiError> {
+        // A token that was pasted as the name is no name, and nobody else's to read.
+        let name = if name.starts_with("mcr_") { "mcr_…" } else { name };
         let name: String = name.chars().take(128).collect();
         let origin =
             Origin { actor_name: name, ..origin_of(self.request, self.state, self.request_id, None) };
@@ -239,7 +242,7 @@ impl<'a> Inquiry<'a> {
         Err(self.deny(caller, access.action(), repository, rule).await?)
     }
 
-    /// A refusal, recorded with the rule that decided: 403, or 401 when logging in could help.
+    /// A refusal, recorded with the rule that decided unless too many like it were: 403, or 401 when logging in could help.
     pub async fn deny(
         &self,
         caller: &Caller,
@@ -247,13 +250,18 @@ impl<'a> Inquiry<'a> {
         repository: Option<&RepositoryName>,
         rule: Option<RuleId>,
     ) -> Result<ApiError, ApiError> {
-        let mut event = Event::new(EventName::AccessDenied)
-            .with(json!({"action": action, "rule": rule.map(|rule| rule.0), "method": self.request.method().as_str()}));
-        if let Some(repository) = repository {
-            event = event.at(repository);
-        }
         let origin = origin_of(self.request, self.state, self.request_id, Some(&caller.principal));
-        self.record(origin, event).await?;
+        if let Some(left_out) = self.state.denials.admit(&origin.actor_id, &origin.address, Instant::now()) {
+            let mut details = json!({"action": action, "rule": rule.map(|rule| rule.0), "method": self.request.method().as_str()});
+            if left_out > 0 {
+                details["left_out"] = left_out.into();
+            }
+            let mut event = Event::new(EventName::AccessDenied).with(details);
+            if let Some(repository) = repository {
+                event = event.at(repository);
+            }
+            self.record(origin, event).await?;
+        }
         let place = repository.map_or("this registry", RepositoryName::as_str);
         let detail = json!({"action": action, "repository": repository.map_or("", RepositoryName::as_str)});
         if caller.principal.is_anonymous() {

@@ -33,15 +33,15 @@ const PIECE: usize = 512 * 1024;
 const DRAIN: usize = 128 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 
-/// Why a body did not come whole.
-fn broken(error: &PayloadError) -> ApiError {
+/// Why a body did not come whole; `code` says what it should have been.
+fn broken(error: &PayloadError, code: Code) -> ApiError {
     let message = format!("the request's body did not come whole: {error}");
-    ApiError::new(StatusCode::BAD_REQUEST, Code::BlobUploadInvalid, message)
+    ApiError::new(StatusCode::BAD_REQUEST, code, message)
 }
 
-fn stalled(after: Duration) -> ApiError {
+fn stalled(after: Duration, code: Code) -> ApiError {
     let message = format!("nothing was received for {} s; send the request again", after.as_secs());
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, Code::BlobUploadInvalid, message)
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, code, message)
 }
 
 /// A request's body, and how many bytes of it have come so far, whoever reads them.
@@ -76,10 +76,10 @@ pub async fn receive(
                 batch.add(piece);
                 false
             }
-            Ok(Some(Err(error))) => return Err(broken(&error)),
+            Ok(Some(Err(error))) => return Err(broken(&error, Code::BlobUploadInvalid)),
             Ok(None) => true,
             Err(_elapsed) if batch.since.is_some() => false,
-            Err(_elapsed) => return Err(stalled(read_timeout)),
+            Err(_elapsed) => return Err(stalled(read_timeout, Code::BlobUploadInvalid)),
         };
         if batch.is_due() || ended && !batch.pieces.is_empty() {
             unanswered.push_back(Box::pin(writer.append(batch.take())));
@@ -126,11 +126,20 @@ impl Batch {
 /// Reads a small body whole: a manifest or a form.
 ///
 /// # Errors
-/// 413 when it has more than `limit` bytes, 408 when it stalls, 400 when it does not come whole.
-pub async fn collect(payload: &mut Payload, limit: u64, read_timeout: Duration) -> Result<Bytes, ApiError> {
+/// 413 when it has more than `limit` bytes; with `code`, 408 when it stalls, 400 when it does not come whole.
+pub async fn collect(
+    payload: &mut Payload,
+    limit: u64,
+    read_timeout: Duration,
+    code: Code,
+) -> Result<Bytes, ApiError> {
     let mut whole = BytesMut::new();
-    while let Some(piece) = timeout(read_timeout, payload.next()).await.map_err(|_| stalled(read_timeout))? {
-        let piece = piece.map_err(|error| broken(&error))?;
+    loop {
+        let next = timeout(read_timeout, payload.next()).await;
+        let Some(piece) = next.map_err(|_elapsed| stalled(read_timeout, code))? else {
+            return Ok(whole.freeze());
+        };
+        let piece = piece.map_err(|error| broken(&error, code))?;
         if (whole.len() + piece.len()) as u64 > limit {
             let message = format!("this body may have at most {limit} bytes");
             return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, message)
@@ -138,7 +147,6 @@ pub async fn collect(payload: &mut Payload, limit: u64, read_timeout: Duration) 
         }
         whole.extend_from_slice(&piece);
     }
-    Ok(whole.freeze())
 }
 
 /// Reads on and throws away, within bounds, so that a client that does not listen while it sends hears the refusal.

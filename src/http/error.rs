@@ -19,6 +19,7 @@ use mcr_actors::gc::GcError;
 use mcr_actors::policy::PolicyError;
 use mcr_actors::snapshot::SnapshotError;
 use mcr_actors::upload::{Refusal, UploadError};
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use super::path::PathError;
@@ -166,6 +167,15 @@ impl ApiError {
         .header(header::RETRY_AFTER, "5")
     }
 
+    /// A file could not be used. Too many that are open is nothing broken, and passes.
+    fn file(error: &std::io::Error) -> Self {
+        match (error.kind(), Errno::from_io_error(error)) {
+            (std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded, _) => Self::no_space(),
+            (_, Some(Errno::MFILE | Errno::NFILE)) => Self::unavailable(error),
+            _ => Self::internal(error),
+        }
+    }
+
     fn no_space() -> Self {
         let message = "the registry's disk is full; free some space or delete images and try again";
         Self::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unavailable, message)
@@ -219,10 +229,7 @@ impl From<BlobError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, Code::BlobUnknown, message)
                     .detail(json!({"digest": digest.to_string()}))
             }
-            BlobError::Io(error) => match error.kind() {
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::no_space(),
-                _ => Self::internal(&error),
-            },
+            BlobError::Io(error) => Self::file(&error),
         }
     }
 }
@@ -233,7 +240,7 @@ impl From<UploadError> for ApiError {
         match error {
             UploadError::Refused(refusal) => refusal.into(),
             UploadError::Unknown => Self::new(S::NOT_FOUND, Code::BlobUploadUnknown, error),
-            UploadError::Busy { .. } | UploadError::TakenOver => {
+            UploadError::Busy | UploadError::TakenOver => {
                 Self::new(S::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid, error)
             }
             UploadError::TooMany => {
@@ -242,7 +249,7 @@ impl From<UploadError> for ApiError {
                     .header(header::RETRY_AFTER, "10")
             }
             UploadError::NoSpace => Self::no_space(),
-            UploadError::Io(error) => Self::internal(&error),
+            UploadError::Io(error) => Self::file(&error),
             UploadError::Db(error) => error.into(),
             UploadError::Blob(error) => error.into(),
             error @ UploadError::Unavailable(_) => Self::unavailable(&error),
@@ -393,5 +400,24 @@ impl From<AuthError> for ApiError {
             )
             .header(header::RETRY_AFTER, retry_after.as_secs().max(1).to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn too_many_open_files_are_a_reason_to_try_again() {
+        let statuses = |errno: Errno| {
+            let error = || io::Error::from(errno);
+            let refusals =
+                [ApiError::from(BlobError::Io(error())), ApiError::from(UploadError::from(error()))];
+            refusals.map(|refusal| refusal.status().as_u16())
+        };
+        assert_eq!((statuses(Errno::MFILE), statuses(Errno::NFILE)), ([503; 2], [503; 2]));
+        assert_eq!((statuses(Errno::NOSPC), statuses(Errno::IO)), ([507; 2], [500; 2]));
     }
 }

@@ -18,27 +18,28 @@ use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service,
     map_config,
 };
-use actix_tls::accept::TlsError;
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_tls::accept::{TlsError, max_concurrent_tls_connect};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::AppConfig;
+use actix_web::{HttpMessage, HttpRequest};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 
-use connection::{Activity, Connection, Times, Tracked};
+use connection::{Activity, Connection, Place, Times, Tracked};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 2048;
 
-/// How long a TLS handshake may take. Each worker does at most 256 at once, so slow ones must not last.
+/// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an early refusal lingers, so that a client that is still sending reads it. With none, up to 85 % of Go
 /// clients saw a broken pipe in place of the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// What is gathered before it is written to an HTTP/1.1 connection, in bytes: one piece of a blob.
+/// After how many bytes what is gathered is written to an HTTP/1.1 connection. A piece of a blob is more, and goes at once.
 const WRITE_BUFFER: usize = 256 * 1024;
 
 /// How connections are served.
@@ -70,6 +71,11 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
+/// How many requests of its connection were not answered in full yet when this one began, with itself.
+pub(super) fn in_flight(request: &HttpRequest) -> usize {
+    request.extensions().get::<Place>().map_or(1, |place| place.0)
+}
+
 /// Serves the application on the socket: HTTP/1.1, and over TLS whatever protocols `tls` offers by ALPN.
 ///
 /// Nothing happens until the server is polled; the first poll starts the workers and blocks until each has made its
@@ -96,9 +102,14 @@ where
     S::Service: 'static,
 {
     let address = listener.local_addr()?;
+    let connections = (options.max_connections / options.workers).max(1);
+    if tls.is_some() {
+        // For each worker. With fewer than connections, a few clients that connect and are silent keep everybody out.
+        max_concurrent_tls_connect(connections);
+    }
     let builder = Server::build()
         .workers(options.workers)
-        .max_concurrent_connections((options.max_connections / options.workers).max(1))
+        .max_concurrent_connections(connections)
         .shutdown_timeout(whole_seconds(options.shutdown_timeout))
         .disable_signals();
     let http = Http {

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcr_actors::auth_cache::ObserveCache;
@@ -53,7 +54,7 @@ struct CacheLabels {
     found: &'static str,
 }
 
-type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
+type Seconds = Counter<f64, AtomicU64>;
 type Durations = Family<RouteLabels, Histogram, fn() -> Histogram>;
 
 /// All that is counted; clones count together.
@@ -64,15 +65,15 @@ pub struct Metrics {
     durations: Durations,
     sent: Counter,
     received: Counter,
-    actors: ActorGauges,
+    actors: ActorMetrics,
     uploads: Gauge,
-    commits: Gauge,
-    writes: Gauge,
+    commits: Counter,
+    writes: Counter,
     commit_seconds: Seconds,
-    reads: Gauge,
+    reads: Counter,
     read_seconds: Seconds,
-    cache: Family<CacheLabels, Gauge>,
-    password_hashes: Gauge,
+    cache: Family<CacheLabels, Counter>,
+    password_hashes: Counter,
     sweeps: Sweeps,
 }
 
@@ -90,15 +91,15 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(buckets as fn() -> Histogram),
             sent: Counter::default(),
             received: Counter::default(),
-            actors: ActorGauges::default(),
+            actors: ActorMetrics::default(),
             uploads: Gauge::default(),
-            commits: Gauge::default(),
-            writes: Gauge::default(),
+            commits: Counter::default(),
+            writes: Counter::default(),
             commit_seconds: Seconds::default(),
-            reads: Gauge::default(),
+            reads: Counter::default(),
             read_seconds: Seconds::default(),
             cache: Family::default(),
-            password_hashes: Gauge::default(),
+            password_hashes: Counter::default(),
             sweeps: Sweeps::default(),
         };
         let version = Family::<VersionLabels, Gauge>::default();
@@ -132,16 +133,26 @@ fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// What each actor was asked since the start.
-#[derive(Debug, Clone, Default)]
-struct ActorGauges {
-    in_flight: Family<ActorLabels, Gauge>,
-    messages: Family<ActorLabels, Gauge>,
-    seconds: Family<ActorLabels, Seconds>,
-    refused: Family<ActorLabels, Gauge>,
+/// Lets a counter say what somebody else has counted, who never counts down.
+fn follow(counter: &Counter, number: u64) {
+    counter.inner().fetch_max(number, Ordering::Relaxed);
 }
 
-impl ActorGauges {
+/// The same for time. The bits of numbers that are not negative are in the order of the numbers.
+fn follow_time(counter: &Seconds, time: Duration) {
+    counter.inner().fetch_max(time.as_secs_f64().to_bits(), Ordering::Relaxed);
+}
+
+/// What each actor was asked since the start.
+#[derive(Debug, Clone, Default)]
+struct ActorMetrics {
+    in_flight: Family<ActorLabels, Gauge>,
+    messages: Family<ActorLabels, Counter>,
+    seconds: Family<ActorLabels, Seconds>,
+    refused: Family<ActorLabels, Counter>,
+}
+
+impl ActorMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("actor_in_flight", "Requests that wait for an actor", self.in_flight.clone());
         registry.register("actor_messages", "Requests answered since the start", self.messages.clone());
@@ -154,9 +165,9 @@ impl ActorGauges {
     fn set(&self, ActorState { name, load, .. }: &ActorState) {
         let actor = ActorLabels { actor: name };
         self.in_flight.get_or_create(&actor).set(i64::try_from(load.in_flight).unwrap_or(i64::MAX));
-        self.messages.get_or_create(&actor).set(count(load.messages));
-        self.seconds.get_or_create(&actor).set(load.time.as_secs_f64());
-        self.refused.get_or_create(&actor).set(count(load.refused));
+        follow(&self.messages.get_or_create(&actor), load.messages);
+        follow_time(&self.seconds.get_or_create(&actor), load.time);
+        follow(&self.refused.get_or_create(&actor), load.refused);
     }
 }
 
@@ -229,17 +240,17 @@ impl Metrics {
         let (_, uploads) = worker.db.read(ListUploads { offset: 0, limit: 0 }).await?;
         self.uploads.set(count(uploads));
         let writer = worker.db.observe().await?;
-        self.commits.set(count(writer.commits));
-        self.writes.set(count(writer.writes));
-        self.commit_seconds.set(writer.busy.as_secs_f64());
+        follow(&self.commits, writer.commits);
+        follow(&self.writes, writer.writes);
+        follow_time(&self.commit_seconds, writer.busy);
         let (reads, took) = worker.db.reads();
-        self.reads.set(count(reads));
-        self.read_seconds.set(took.as_secs_f64());
+        follow(&self.reads, reads);
+        follow_time(&self.read_seconds, took);
         let known = worker.identity.ask(ObserveCache).await?;
         for (found, number) in [("hit", known.hits), ("miss", known.misses)] {
-            self.cache.get_or_create(&CacheLabels { found }).set(count(number));
+            follow(&self.cache.get_or_create(&CacheLabels { found }), number);
         }
-        self.password_hashes.set(count(worker.passwords.computed()));
+        follow(&self.password_hashes, worker.passwords.computed());
         self.sweeps.set(worker).await?;
         let mut text = String::new();
         // Writing to a string does not fail.

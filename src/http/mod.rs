@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod auth;
 pub mod body;
+pub mod denials;
 pub mod error;
 pub mod listen;
 pub mod metrics;

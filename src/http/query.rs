@@ -6,14 +6,18 @@ use actix_web::http::StatusCode;
 /// The longest list that is answered at once, in entries.
 pub const MAX_PAGE: usize = 10_000;
 
+/// How many pairs are read. Clients send a hundred at most, and each takes a hundred bytes while the request lasts.
+const MAX_PAIRS: usize = 1000;
+
 /// Decoded `key=value` pairs.
 #[derive(Debug, Clone, Default)]
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads `application/x-www-form-urlencoded`; any text has a meaning.
+    /// Reads `application/x-www-form-urlencoded`; any text has a meaning. What comes after the first thousand pairs is
+    /// ignored.
     pub fn parse(encoded: &[u8]) -> Self {
-        Self(form_urlencoded::parse(encoded).into_owned().collect())
+        Self(form_urlencoded::parse(encoded).into_owned().take(MAX_PAIRS).collect())
     }
 
     /// The first value of `key`, if it is there and not empty.
@@ -64,6 +68,12 @@ mod tests {
         assert_eq!(query.all("tag").collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!((query.get("digest"), query.get("from")), (Some("sha256:ab"), Some("t/x")));
         assert_eq!((query.get("empty"), query.get("none")), (None, None));
+    }
+
+    #[test]
+    fn no_text_makes_more_pairs_than_there_is_use_for() {
+        let query = Query::parse("a&".repeat(MAX_PAIRS + 1).as_bytes());
+        assert_eq!(query.all("a").count(), MAX_PAIRS);
     }
 
     proptest! {

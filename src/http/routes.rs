@@ -3,6 +3,8 @@
 //! A route cannot be written without saying what it asks of its caller, and its handler is only reached through
 //! [`serve`], after the caller was found and allowed.
 
+mod limits;
+
 use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
@@ -143,10 +145,14 @@ pub async fn serve(request: HttpRequest, payload: web::Payload, state: web::Data
     let request_id = request_id(&request);
     let path = request.uri().path();
     let is_oci = path == "/v2" || path.starts_with("/v2/");
-    let answered = if is_oci {
-        answer(&request, &mut payload, &state, &request_id).await
-    } else {
-        admin::routes::answer(&request, &mut payload, &state, &request_id).await
+    let answered = match limits::check(&request, &state.options) {
+        Ok(()) if is_oci => answer(&request, &mut payload, &state, &request_id).await,
+        Ok(()) => admin::routes::answer(&request, &mut payload, &state, &request_id).await,
+        Err(refusal) => {
+            // Not even its body is waited for: it is refused so that it goes away.
+            payload = Payload::None;
+            Err(refusal)
+        }
     };
     let mut response = match answered {
         Ok(response) => response,
@@ -177,6 +183,14 @@ struct Noted<'a> {
     received: u64,
 }
 
+/// How much of a path is logged, in characters.
+const LOGGED: usize = 512;
+
+/// A path as far as it is logged, and a mark where that is not all of it.
+fn logged(path: &str) -> (&str, &'static str) {
+    path.char_indices().nth(LOGGED).map_or((path, ""), |(end, _)| (&path[..end], "…"))
+}
+
 /// One line in the log for each request, without query and headers, so without secrets; and its counters.
 fn note(request: &HttpRequest, response: &HttpResponse, noted: Noted<'_>, state: &State) {
     let Noted { request_id, started, received } = noted;
@@ -192,11 +206,12 @@ fn note(request: &HttpRequest, response: &HttpResponse, noted: Noted<'_>, state:
     };
     let (status, took) = (response.status().as_u16(), started.elapsed());
     state.metrics.count(&Answered { route, method: request.method().as_str(), status, took, sent, received });
+    let (path, cut) = logged(request.uri().path());
     log::info!(
         request_id = request_id, principal = principal, action = action, repository = repository, status = status,
         received = received, bytes = sent,
         us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        "{} {}", request.method(), request.uri().path().escape_default()
+        "{} {}{cut}", request.method(), path.escape_default()
     );
 }
 
@@ -264,5 +279,17 @@ fn of_path(method: &Method, error: path::PathError) -> ApiError {
             ApiError::new(StatusCode::NOT_FOUND, Code::ManifestUnknown, error)
         }
         error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_logged_up_to_a_length() {
+        let whole = "ä".repeat(LOGGED);
+        assert_eq!((logged("/v2/"), logged(&whole)), (("/v2/", ""), (whole.as_str(), "")));
+        assert_eq!(logged(&format!("{whole}/more")), (whole.as_str(), "…"));
     }
 }

@@ -33,7 +33,13 @@ pub fn app(registry: Registry, options: HttpOptions, metrics: Metrics) -> applic
             let metrics = Rc::new(WorkerMetrics::new(metrics.clone()));
             async move {
                 let worker = registry.worker().await.inspect_err(|error| log::error!("{error}"))?;
-                Ok::<_, mcr_actors::registry::StartError>(State { worker, registry, options, metrics })
+                Ok::<_, mcr_actors::registry::StartError>(State {
+                    worker,
+                    registry,
+                    options,
+                    metrics,
+                    denials: Rc::default(),
+                })
             }
         })
         .default_service(web::to(

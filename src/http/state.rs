@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mcr_actors::registry::{Registry, Worker};
 
+use super::denials::Denials;
 use super::metrics::WorkerMetrics;
 
 /// The settings that shape answers.
@@ -40,4 +41,6 @@ pub struct State {
     pub options: Rc<HttpOptions>,
     /// What is counted.
     pub metrics: Rc<WorkerMetrics>,
+    /// Which denials it has recorded of late.
+    pub denials: Rc<Denials>,
 }

@@ -2,13 +2,15 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 /// How many lines may wait. With more the newest are lost.
 const WAITING: usize = 8192;
+/// How many bytes the lines that wait may have together. With more the newest are lost.
+const WAITING_BYTES: usize = 8 * 1024 * 1024;
 /// How long the first line waits for others, so that one write takes them all.
 const GATHER: Duration = Duration::from_millis(5);
 /// Bytes after which lines are written whether others wait or not.
@@ -26,6 +28,7 @@ enum Message {
 #[derive(Debug, Clone)]
 pub(super) struct Lines {
     messages: SyncSender<Message>,
+    waiting_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
 
@@ -37,10 +40,11 @@ impl Lines {
     /// When there is no thread to be had.
     pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         let (messages, waiting) = sync_channel(WAITING);
-        let lost = Arc::new(AtomicU64::new(0));
-        let writer = Writer { waiting, lost: Arc::clone(&lost), out };
+        let (waiting_bytes, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
+        let writer =
+            Writer { waiting, waiting_bytes: Arc::clone(&waiting_bytes), lost: Arc::clone(&lost), out };
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { messages, lost })
+        Ok(Self { messages, waiting_bytes, lost })
     }
 
     /// Waits until the lines that wait now are written, but no longer than a second.
@@ -55,7 +59,11 @@ impl Lines {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.messages.try_send(Message::Line(line.into())).is_err() {
+        // Counted before it waits, so that many threads at once do not pass the bound together.
+        let before = self.waiting_bytes.fetch_add(line.len(), Ordering::Relaxed);
+        let fits = before + line.len() <= WAITING_BYTES;
+        if !fits || self.messages.try_send(Message::Line(line.into())).is_err() {
+            self.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -68,6 +76,7 @@ impl Write for Lines {
 
 struct Writer<W> {
     waiting: Receiver<Message>,
+    waiting_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
     out: W,
 }
@@ -92,6 +101,7 @@ impl<W: Write> Writer<W> {
     fn take(&mut self, message: Message, batch: &mut Vec<u8>) {
         match message {
             Message::Line(line) => {
+                self.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
                 batch.extend_from_slice(&line);
                 if batch.len() >= BATCH {
                     self.write(batch);
@@ -162,6 +172,28 @@ mod tests {
         let numbers: Vec<usize> = written.lines().map(|line| line.parse().unwrap()).collect();
         assert_eq!(numbers.len() as u64 + lost, sent as u64);
         assert!(numbers.is_sorted(), "lines changed places");
+    }
+
+    #[test]
+    fn long_lines_wait_in_bounded_memory_and_are_taken_again_later() {
+        let (gate, opener, writes) = gate();
+        let mut lines = Lines::start(gate).unwrap();
+        let line = vec![b'x'; 64 * 1024];
+        let sent = 10 * WAITING_BYTES / line.len();
+        assert!(sent < WAITING, "the number of lines would be what bounds them");
+        for _ in 0..sent {
+            lines.write_all(&line).unwrap();
+        }
+        // One batch is under way beside those that wait.
+        let lost = usize::try_from(lines.lost.load(Ordering::Relaxed)).unwrap();
+        assert!((sent - lost) * line.len() <= WAITING_BYTES + 2 * BATCH, "{lost} of {sent} are lost");
+        drop(opener);
+        Lines::flush(&lines);
+        lines.write_all(b"last").unwrap();
+        drop(lines);
+        let written: Vec<u8> = writes.iter().flatten().collect();
+        assert!(written.ends_with(b"last"), "nothing is taken any more");
+        assert_eq!(written.len(), (sent - lost) * line.len() + b"last".len());
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! Nonsense gets a 4xx that says what was wrong: never a 5xx, never silence, and the server goes on.
 
 use std::io::{Read, Write};
+use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
+
+use h2::client::{ResponseFuture, SendRequest};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 
 use crate::support::content::{MANIFEST, Noise, digest, manifest, push_blob, push_manifest};
 use crate::support::http::Client;
-use crate::support::{Data, Server};
+use crate::support::{Data, Server, program};
 
 const GOOD: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -160,7 +166,8 @@ fn manifests() {
     let good = manifest(&[blob]);
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)).into_bytes();
     let huge = format!("{{\"x\":\"{}\"}}", "y".repeat(5 << 20)).into_bytes();
-    let bodies: [&[u8]; 11] = [
+    let annotated = String::from_utf8(good.clone()).unwrap().replacen('{', r#"{"annotations":{"a":1},"#, 1);
+    let bodies: [&[u8]; 12] = [
         b"",
         b"{",
         b"[]",
@@ -170,6 +177,7 @@ fn manifests() {
         b"{\"schemaVersion\":1}",
         b"{\"config\":{},\"layers\":[]}",
         b"{\"config\":null,\"layers\":null}",
+        annotated.as_bytes(),
         &deep,
         &huge,
     ];
@@ -281,4 +289,139 @@ fn tokens_and_forms() {
     }
     let response = server.stranger().request("POST", "/v2/token", &form, &vec![b'a'; 1 << 20]);
     assert_eq!(response.status, 413);
+}
+
+#[test]
+fn long_urls_are_refused_before_anybody_is_asked_for_and_logged_short() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let long = "a".repeat(16 * 1024);
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    for (method, path) in [
+        ("GET", format!("/v2/{long}")),
+        ("GET", format!("/v2/a/tags/list?last={long}")),
+        ("POST", format!("/v2/token?{}", "a&".repeat(8 * 1024))),
+    ] {
+        let refused = server.stranger().request(method, &path, &form, b"");
+        assert_eq!((refused.status, refused.code().as_str()), (414, "SIZE_INVALID"), "{path:.40}");
+    }
+    assert_eq!(server.stranger().get(&format!("/{long}")).status, 414);
+    let log = server.logged(&format!("GET /{}…", "a".repeat(511)));
+    assert!(!log.contains(&"a".repeat(512)));
+    // A body that is still on its way does not hold the answer up.
+    let mut slow = server.stranger().connect().unwrap();
+    slow.get_mut().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let head = format!("POST /v2/{long} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n");
+    slow.get_mut().write_all(head.as_bytes()).unwrap();
+    let mut start = [0; 12];
+    slow.read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"HTTP/1.1 414");
+}
+
+#[test]
+fn headers_of_more_than_64_kib_are_refused() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let value = "y".repeat(64 * 1024);
+    let refused = server.client().request("GET", "/v2/", &[("X", &value)], b"");
+    assert_eq!((refused.status, refused.code().as_str()), (431, "SIZE_INVALID"));
+    let refused = server.client().request("GET", "/v1/health", &[("X", &value)], b"");
+    let body: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
+    assert!(refused.status == 431 && body["error"].is_string(), "{body}");
+    assert_eq!(server.client().request("GET", "/v2/", &[("X", &value[..60 * 1024])], b"").status, 200);
+}
+
+/// An HTTP/2 connection to a server that speaks TLS.
+async fn http2(server: &Server) -> SendRequest<bytes::Bytes> {
+    let mut roots = rustls::RootCertStore::empty();
+    let authority = server.data.join("tls/ca.crt");
+    roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let localhost = ServerName::try_from("localhost").unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = connector.connect(localhost, stream).await.unwrap();
+    let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    requests
+}
+
+/// Sends the head of a request; what is returned second sends its body.
+async fn send(
+    requests: &SendRequest<bytes::Bytes>,
+    request: http::Request<()>,
+    ends: bool,
+) -> (ResponseFuture, h2::SendStream<bytes::Bytes>) {
+    let mut ready = requests.clone().ready().await.unwrap();
+    ready.send_request(request, ends).unwrap()
+}
+
+/// The status and the body of an answer.
+async fn read(answer: ResponseFuture) -> (u16, String) {
+    let (head, mut body) = answer.await.unwrap().into_parts();
+    let mut text = Vec::new();
+    while let Some(piece) = body.data().await {
+        text.extend_from_slice(&piece.unwrap());
+    }
+    (head.status.as_u16(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn an_http2_client_has_as_many_requests_at_once_as_the_server_bears_and_a_proxy_more() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let request = |method: &str| {
+        http::Request::builder().method(method).uri("https://localhost/v2/token").body(()).unwrap()
+    };
+    for (proxies, status) in [("192.0.2.1", 503), ("127.0.0.1", 401)] {
+        let data = Data::new();
+        let directory = data.path().join("data");
+        let mut command = Command::new(program());
+        command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(&directory);
+        command.env("MCR_SERVER_TRUSTED_PROXIES", proxies);
+        let server = Server::spawn(command, &directory);
+        runtime.block_on(async {
+            let requests = http2(&server).await;
+            let mut held = Vec::new();
+            for _ in 0..128 {
+                // The form never comes.
+                held.push(send(&requests, request("POST"), false).await);
+            }
+            let (found, text) = read(send(&requests, request("GET"), true).await.0).await;
+            assert_eq!(found, status, "{proxies}: {text}");
+            assert_eq!(text.contains("UNAVAILABLE"), status == 503, "{text}");
+            for (_, mut form) in held {
+                form.send_reset(h2::Reason::CANCEL);
+            }
+            let mut last = 0;
+            for _ in 0..100 {
+                last = read(send(&requests, request("GET"), true).await.0).await.0;
+                if last == 401 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert_eq!(last, 401, "{proxies}: those that ended are still counted");
+        });
+    }
+}
+
+#[test]
+fn an_http2_request_has_few_headers() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let data = Data::new();
+    let server = data.start_tls();
+    runtime.block_on(async {
+        let requests = http2(&server).await;
+        for (headers, status) in [(100, 401), (129, 431)] {
+            let mut request = http::Request::get("https://localhost/v2/");
+            for _ in 0..headers {
+                request = request.header("x", "y");
+            }
+            let (answer, _) = send(&requests, request.body(()).unwrap(), true).await;
+            assert_eq!(read(answer).await.0, status, "{headers}");
+        }
+    });
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::admin::{expect, password, token_of};
 use crate::support::http::Client;
+use crate::support::mcrctl::Mcrctl;
 use crate::support::{Data, Server};
 
 #[test]
@@ -121,20 +122,21 @@ fn everything_that_operators_watch_is_counted() {
         "mcr_http_requests_total{route=\"/v2/{name}/blobs/uploads/\",method=\"POST\",status=\"202\"}",
         "mcr_http_request_duration_seconds_count",
         "mcr_uploads",
-        "mcr_actor_messages{actor=\"uploads\"}",
-        "mcr_actor_message_time_seconds{actor=\"db writer\"}",
-        "mcr_database_reads",
-        "mcr_database_read_time_seconds",
-        "mcr_database_commits",
-        "mcr_database_commit_time_seconds",
-        "mcr_auth_cache_answers{found=\"hit\"}",
-        "mcr_auth_cache_answers{found=\"miss\"}",
-        "mcr_password_hashes",
+        "mcr_actor_messages_total{actor=\"uploads\"}",
+        "mcr_actor_message_time_seconds_total{actor=\"db writer\"}",
+        "mcr_database_reads_total",
+        "mcr_database_read_time_seconds_total",
+        "mcr_database_commits_total",
+        "mcr_database_commit_time_seconds_total",
+        "mcr_auth_cache_answers_total{found=\"hit\"}",
+        "mcr_auth_cache_answers_total{found=\"miss\"}",
+        "mcr_password_hashes_total",
         "mcr_build_info",
     ] {
         assert!(number(counted) > 0.0, "{counted} in {metrics}");
     }
-    for known in ["mcr_actor_in_flight{", "mcr_actor_refusals{", "mcr_gc_running", "mcr_gc_freed_bytes"] {
+    for known in ["mcr_actor_in_flight{", "mcr_actor_refusals_total{", "mcr_gc_running", "mcr_gc_freed_bytes"]
+    {
         number(known);
     }
     let actors = expect(&mut admin, 200, "GET", "/v1/actors", Value::Null);
@@ -170,6 +172,12 @@ fn readiness_says_what_is_missing() {
     let server = data.start(&[("MCR_STORAGE_MIN_FREE", "1000000TiB")]);
     let full = expect(&mut server.client(), 503, "GET", "/v1/ready", Value::Null);
     assert_eq!(lines(&full), all(true, false));
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(&server);
+    let status = mcrctl.run(&["--json", "status"], "");
+    assert_eq!(status.status.code(), Some(1), "what is not ready is no success");
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!((&status["ready"], lines(&status)), (&json!(false), all(true, false)));
 }
 
 /// Looks until it is so.

@@ -1,10 +1,12 @@
 //! Duties of the specification, and needs of clients, that the official suite does not check.
 
+use std::process::Command;
+
 use crate::support::content::{
     MANIFEST, Noise, digest, manifest, push_blob, push_blob_by_patch, push_manifest,
 };
 use crate::support::http::{Client, Response};
-use crate::support::{Data, Server};
+use crate::support::{Data, Server, program};
 
 fn start() -> (Data, Server) {
     let data = Data::new();
@@ -311,6 +313,47 @@ fn referrers_are_paged_filtered_and_gone_with_their_manifest() {
 }
 
 #[test]
+fn a_referrers_list_has_no_annotation_that_go_cannot_read() {
+    let (_data, server) = start();
+    let mut client = server.client();
+    let subject = image(&mut client, "a", 25, &["v1"]);
+    let subject =
+        serde_json::json!({"mediaType": MANIFEST, "digest": digest(&subject), "size": subject.len()});
+    let annotations = serde_json::json!({"text": "yes", "number": 1});
+    let referrer = serde_json::json!({"subject": subject, "annotations": annotations}).to_string();
+    let kind = [("Content-Type", "application/vnd.example+json")];
+    let pushed = client.request("PUT", "/v2/a/manifests/v2", &kind, referrer.as_bytes());
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let path = format!("/v2/a/referrers/{}", subject["digest"].as_str().unwrap());
+    let listed = |client: &mut Client| json(&client.get(&path))["manifests"][0]["annotations"].clone();
+    assert_eq!(listed(&mut client), serde_json::json!({"text": "yes"}));
+    // As it was stored by pushes that were not held to it.
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    let store = "UPDATE manifests SET annotations = ?1 WHERE subject IS NOT NULL";
+    assert_eq!(database.execute(store, [annotations.to_string()]).unwrap(), 1);
+    assert_eq!(listed(&mut client), serde_json::json!({"text": "yes"}));
+}
+
+#[test]
+fn a_token_that_was_pasted_as_the_name_is_not_recorded() {
+    let (_data, server) = start();
+    let given = json(&server.client().get("/v2/token"));
+    let token = given["token"].as_str().unwrap();
+    for path in ["/v2/", "/v2/token"] {
+        // A password that is known to be wrong is not recorded again.
+        let login = format!("{token}:{path}");
+        let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, login);
+        assert_eq!(server.stranger().authorized(&format!("Basic {basic}")).get(path).status, 401);
+    }
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    let mut query =
+        database.prepare("SELECT actor_name FROM audit_log WHERE event = 'login_failed'").unwrap();
+    let names = query.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<String>, _>>().unwrap();
+    assert_eq!(names, ["mcr_…"; 2]);
+    assert!(!server.logged("GET /v2/token").contains(&token[..12]));
+}
+
+#[test]
 fn what_clients_send_beside_the_protocol_changes_nothing() {
     let (_data, server) = start();
     let mut client = server.client();
@@ -329,6 +372,20 @@ fn what_clients_send_beside_the_protocol_changes_nothing() {
     let challenged = server.stranger().get("/v2/a/tags/list");
     let challenges = challenged.headers.iter().filter(|(name, _)| name == "www-authenticate").count();
     assert_eq!((challenged.status, challenges), (401, 1));
+}
+
+#[test]
+fn as_many_clients_connect_as_the_hard_limit_of_open_files_has_room_for() {
+    let data = Data::new();
+    let directory = data.path().join("data");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 128 && exec \"$0\" \"$@\""]).arg(program());
+    command.args(["dev", "--http", "--listen", "127.0.0.1:0", "--data"]).arg(&directory);
+    let server = Server::spawn(command, &directory);
+    let mut clients: Vec<Client> = (0..200).map(|_| server.stranger()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/v2/").status, 401);
+    }
 }
 
 #[test]

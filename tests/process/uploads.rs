@@ -172,6 +172,32 @@ fn too_many_uploads_and_too_large_blobs_are_refused_with_the_bound() {
 }
 
 #[test]
+fn one_request_uploads_that_are_refused_or_cut_leave_room_for_good_ones() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_REGISTRY_MAX_UPLOADS", "3"), ("MCR_REGISTRY_MAX_BLOB_SIZE", "3MiB")]);
+    let mut client = server.client();
+    let post = format!("/v2/a/blobs/uploads/?digest={}", digest(b"abc"));
+    for _ in 0..4 {
+        for (range, status) in [("5-7", 416), ("0-9", 400), ("from here", 400)] {
+            let refused = client.request("POST", &post, &[("Content-Range", range)], b"abc");
+            assert_eq!(refused.status, status, "{range} {}", refused.text());
+        }
+        assert_eq!(client.request("POST", &post, &[], &[0; (3 << 20) + 1]).status, 413);
+        assert_eq!(client.request("POST", &post, &[], b"another").status, 400);
+    }
+    let began = Instant::now();
+    for number in 0..8 {
+        cut(&server, "POST", &post, number % 2 == 0);
+        // The server need not have seen the end of the cut ones yet.
+        while client.request("POST", &post, &[], b"abc").status != 201 {
+            assert!(began.elapsed() < Duration::from_secs(30), "their places are lost");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    assert_eq!(client.request("POST", "/v2/a/blobs/uploads/", &[], b"").status, 202);
+}
+
+#[test]
 fn a_long_upload_outlives_its_token_and_nothing_else_does() {
     let data = Data::new();
     let server = data.start(&[("MCR_AUTH_CACHE_TTL", "0s")]);

@@ -34,6 +34,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How many passwords may wait to be judged, beyond those that are.
 const PARKED: usize = 1024;
 
+/// Tokens from one address that the provider is asked about at once. They cannot be guessed; but questions about made up
+/// ones would keep those of everybody else waiting.
+const TOKENS_AT_ONCE: usize = 64;
+
 /// Somebody who waits for the provider's verdict.
 type Waiting = oneshot::Sender<Result<Found, AuthError>>;
 
@@ -47,10 +51,12 @@ struct Question {
 
 impl Question {
     /// What is counted, when it is a password that is tried.
-    fn attempt(&self) -> Option<Attempt> {
+    fn attempt(&self, provider: &dyn Provider) -> Option<Attempt> {
         match &self.credentials {
-            Credentials::Basic { name, .. } => Some(Attempt::new(self.address, name)),
-            Credentials::Token(_) => None,
+            Credentials::Basic { name, password } if !provider.is_token(password) => {
+                Some(Attempt::new(self.address, name))
+            }
+            Credentials::Basic { .. } | Credentials::Token(_) => None,
         }
     }
 
@@ -71,12 +77,22 @@ pub struct AuthCache {
     /// revocation does not share the answer to one from before it.
     asking: HashMap<(Key, u64), Vec<Waiting>>,
     limiter: Limiter,
+    /// How many tokens from an address the provider is being asked about.
+    tokens: HashMap<IpAddr, usize>,
     /// Passwords that are not judged before others were.
     parked: Vec<Question>,
     db: Db,
     readers: Vec<Recipient<Forget>>,
     /// Counts revocations, from 1.
     epoch: u64,
+    changes: Changes,
+}
+
+/// Changes of accounts and tokens, as a login that is under way at the same time sees them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Changes {
+    begun: u64,
+    done: u64,
 }
 
 impl std::fmt::Debug for AuthCache {
@@ -216,10 +232,12 @@ impl AuthCache {
             cache: Cache::default(),
             asking: HashMap::new(),
             limiter,
+            tokens: HashMap::new(),
             parked: Vec::new(),
             db,
             readers: Vec::new(),
             epoch: 1,
+            changes: Changes::default(),
         });
         Ok(Handle::new("auth cache", addr, LIMIT, DEADLINE))
     }
@@ -297,6 +315,15 @@ impl AuthCache {
         )
     }
 
+    fn token_judged(&mut self, from: IpAddr) {
+        if let Some(asked) = self.tokens.get_mut(&from) {
+            *asked -= 1;
+            if *asked == 0 {
+                self.tokens.remove(&from);
+            }
+        }
+    }
+
     /// What is known without the provider.
     fn known(&mut self, key: Key, credentials: &Credentials) -> Option<Found> {
         if let Some((finding, believed_until)) = self.cache.get(&key, self.now()) {
@@ -314,7 +341,11 @@ impl AuthCache {
         if let Some(waiting) = self.asking.get_mut(&(key, epoch)) {
             return waiting.push(question.reply);
         }
-        let attempt = question.attempt();
+        let attempt = question.attempt(self.provider.as_ref());
+        let from = question.address.filter(|_| attempt.is_none());
+        if from.is_some_and(|from| self.tokens.get(&from).is_some_and(|asked| *asked >= TOKENS_AT_ONCE)) {
+            return question.answer(Err(AuthError::TooMany { retry_after: RETRY_AFTER }));
+        }
         match attempt.map_or(Admission::Now, |attempt| self.limiter.admit(attempt)) {
             Admission::Now => {}
             Admission::Later if self.parked.len() < PARKED => return self.parked.push(question),
@@ -322,12 +353,18 @@ impl AuthCache {
             Admission::After(retry_after) => return question.answer(Err(AuthError::TooMany { retry_after })),
         }
         self.asking.insert((key, epoch), vec![question.reply]);
+        if let Some(from) = from {
+            *self.tokens.entry(from).or_default() += 1;
+        }
         let (provider, credentials) = (Arc::clone(&self.provider), question.credentials);
         let until = self.now().after(self.settings.cache_ttl);
         let asked = async move { ask_provider(provider.as_ref(), &credentials, until).await };
         context.spawn(asked.into_actor(self).map(move |finding, cache, context| {
             let was_wrong = matches!(finding, Ok(Finding::Nobody));
             cache.conclude(key, epoch, finding);
+            if let Some(from) = from {
+                cache.token_judged(from);
+            }
             if let Some(attempt) = attempt {
                 cache.limiter.settle(attempt, was_wrong);
                 for parked in std::mem::take(&mut cache.parked) {
@@ -358,11 +395,11 @@ async fn ask_provider(
     match credentials {
         Credentials::Token(token) => Ok(of_token(token, provider.validate(token).await?)),
         Credentials::Basic { name, password } => {
-            if provider.may_be_token(password)
-                && let found @ (Finding::Known(_) | Finding::Lapsed(..)) =
-                    of_token(password, provider.validate(password).await?)
-            {
-                return Ok(found);
+            if provider.may_be_token(password) {
+                let found = of_token(password, provider.validate(password).await?);
+                if provider.is_token(password) || !matches!(found, Finding::Nobody) {
+                    return Ok(found);
+                }
             }
             Ok(match provider.verify(name, password).await? {
                 Some(principal) => {

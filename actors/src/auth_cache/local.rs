@@ -18,6 +18,8 @@ use crate::domain::{Principal, Timestamp};
 
 /// What every token begins with, so that one is recognised where it leaked.
 const PREFIX: &str = "mcr_";
+/// The randomness of a token, in bytes.
+const TOKEN_BYTES: usize = 32;
 /// How long a lapsed token stays known: no upload that was begun with it is older.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How exactly the last use of a robot token is noted.
@@ -43,10 +45,17 @@ fn unavailable(error: impl std::fmt::Display) -> ProviderError {
 /// # Errors
 /// When the system gives no randomness.
 pub fn new_token() -> Result<Secret, getrandom::Error> {
-    let mut random = [0; 32];
+    let mut random = [0; TOKEN_BYTES];
     getrandom::fill(&mut random)?;
     let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Secret::new(format!("{PREFIX}{digits}")))
+}
+
+/// Whether it looks like what [`new_token`] makes.
+pub fn is_token(secret: &Secret) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let digits = secret.expose().strip_prefix(PREFIX);
+    digits.is_some_and(|digits| digits.len() == 2 * TOKEN_BYTES && digits.bytes().all(is_digit))
 }
 
 impl LocalProvider {
@@ -96,6 +105,10 @@ impl LocalProvider {
 impl Provider for LocalProvider {
     fn may_be_token(&self, password: &Secret) -> bool {
         password.expose().starts_with(PREFIX)
+    }
+
+    fn is_token(&self, password: &Secret) -> bool {
+        is_token(password)
     }
 
     fn validate<'a>(&'a self, token: &'a Secret) -> Verdict<'a, Validation> {

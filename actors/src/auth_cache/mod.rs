@@ -159,7 +159,7 @@ pub struct Authenticate {
 
 /// Exchanges a name and password for a token. A password that is itself a valid token is given back with the life it has
 /// left; an empty name and password count as none.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<LoggedIn, AuthError>")]
 pub struct Login {
     /// The name.

@@ -42,6 +42,12 @@ pub trait Provider: std::fmt::Debug + Send + Sync + 'static {
     /// Whether a password could be a token of this provider, so that it is worth asking.
     fn may_be_token(&self, password: &Secret) -> bool;
 
+    /// Whether a password can only be a token: nobody guesses one, so it is judged as nothing else and guesses of it need
+    /// not be limited.
+    fn is_token(&self, _password: &Secret) -> bool {
+        false
+    }
+
     /// Says whose token it is.
     fn validate<'a>(&'a self, token: &'a Secret) -> Verdict<'a, Validation>;
 

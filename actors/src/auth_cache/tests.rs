@@ -9,6 +9,8 @@ use super::*;
 use crate::ask::{AskError, Handle};
 use crate::clock::Clock;
 use crate::db::Db;
+use crate::db::queries::identity::FindToken;
+use crate::db::queries::users::UpdateUser;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
@@ -365,4 +367,81 @@ async fn of_passwords_tried_at_once_no_more_wrong_ones_are_judged_and_all_right_
     assert!((1..=60).contains(&judged), "{judged}");
     let too_many = |answer: &&Asked| matches!(answer, Err(AskError::Refused(AuthError::TooMany { .. })));
     assert_eq!(wrong.iter().filter(too_many).count(), 200 - judged);
+}
+
+#[actix::test]
+async fn no_token_that_was_made_with_the_old_password_outlives_its_change() {
+    let world = world(false).await;
+    ensure_admin(&world.db, &world.clock, "root", &Secret::new("password 0")).await.unwrap();
+    let (passwords, settings) = (Passwords::default(), settings(false));
+    let provider = LocalProvider::new(world.db.clone(), world.clock.clone(), passwords.clone(), &settings);
+    let (provider, thread) = (Arc::new(provider), actix::Arbiter::current());
+    let owner =
+        AuthCache::start(settings, provider, world.db.clone(), world.clock.clone(), &thread).await.unwrap();
+    for round in 0..3 {
+        let old = format!("password {round}");
+        let hash = passwords.hash(Secret::new(format!("password {}", round + 1))).await.unwrap();
+        let now = world.clock.now();
+        let (name, password_hash) = ("root".to_owned(), Some(hash));
+        let change = Administer(UpdateUser { name, password_hash, roles: None, disabled: None, now });
+        // So that the logins beside the change need no hash, and have their tokens made just before and after it.
+        owner.ask(login("root", &old)).await.unwrap();
+        let before = futures_util::future::join_all((0..40).map(|_| owner.ask(login("root", &old))));
+        let (changed, after) = (
+            owner.ask(change),
+            futures_util::future::join_all((0..40).map(|_| owner.ask(login("root", &old)))),
+        );
+        let (before, changed, after) = futures_util::join!(before, changed, after);
+        changed.unwrap();
+        for given in before.into_iter().chain(after).flatten() {
+            let found = world.db.read(FindToken(given.token.token_hash())).await.unwrap();
+            assert!(found.is_none_or(|token| token.revoked), "a token of {old} is good after the change");
+        }
+        assert!(is_invalid(&owner.ask(login("root", &old)).await));
+    }
+}
+
+#[actix::test]
+async fn wrong_passwords_of_a_name_do_not_keep_its_token_out() {
+    let world = world(false).await;
+    ensure_admin(&world.db, &world.clock, "ci", &Secret::new("correct horse")).await.unwrap();
+    let passwords = Passwords::default();
+    let provider = LocalProvider::new(world.db.clone(), world.clock.clone(), passwords, &settings(false));
+    let readers = readers(settings(false), Arc::new(provider), &world.db, &world.clock).await;
+    let given = readers[0].ask(login("ci", "correct horse")).await.unwrap();
+    let guess = |number: usize| readers[0].ask(basic("ci", &format!("wrong {number}")));
+    let guesses = futures_util::future::join_all((0..100).map(guess)).await;
+    assert!(guesses.iter().any(|guess| matches!(guess, Err(AskError::Refused(AuthError::TooMany { .. })))));
+    readers[0].ask(basic("ci", given.token.expose())).await.unwrap();
+    // What looks like a token is judged as nothing else, so it is no way around the limit.
+    let made_up = local::new_token().unwrap();
+    assert!(is_invalid(&readers[0].ask(basic("ci", made_up.expose())).await));
+}
+
+#[actix::test]
+async fn made_up_tokens_from_one_address_leave_the_provider_to_others() {
+    let world = world(false).await;
+    let from = |address: &str, number: usize| {
+        let address = Some(address.parse().unwrap());
+        world.readers[0].ask(Authenticate { address, ..token(&format!("made up {number}")) })
+    };
+    let gate = world.provider.validations.acquire().await.unwrap();
+    let provider = &world.provider;
+    let judging = |count| eventually(move || provider.validated.load(Ordering::SeqCst) == count);
+    let asked = futures_util::future::join_all((0..200).map(|number| from("192.0.2.1", number)));
+    let others = async {
+        judging(64).await;
+        let other = from("192.0.2.2", 200);
+        let judged = async {
+            judging(65).await;
+            drop(gate);
+        };
+        futures_util::join!(other, judged).0
+    };
+    let (asked, other) = futures_util::join!(asked, others);
+    let too_many = |answer: &&Asked| matches!(answer, Err(AskError::Refused(AuthError::TooMany { .. })));
+    assert_eq!(asked.iter().filter(too_many).count(), 200 - 64);
+    assert!(is_invalid(&other), "{other:?}");
+    // Their places come back.
+    assert!(is_invalid(&from("192.0.2.1", 201).await));
 }

@@ -108,9 +108,9 @@ impl BlobStore {
         let batch = std::mem::take(&mut self.publishing);
         let mut directories: HashMap<PathBuf, Result<(), io::Error>> = HashMap::new();
         let mut moved = Vec::with_capacity(batch.len());
-        for (Publish { reservation, from, keep_name }, reply) in batch {
+        for (Publish { reservation, from }, reply) in batch {
             let to = self.layout.path(&reservation.digest);
-            let result = durable::bring_into_place(self.fs.as_ref(), &mut self.known, &from, &to, keep_name);
+            let result = durable::bring_into_place(self.fs.as_ref(), &mut self.known, &from, &to);
             moved.push((reservation, to.parent().map(PathBuf::from), result, reply));
         }
         let touched: HashSet<PathBuf> = moved

@@ -4,8 +4,9 @@
 //! 2. It syncs the file (`fdatasync`): content and length last. Its last handle is closed.
 //! 3. Publishing makes the directories that are missing, syncing each one's parent, or the new directory could be gone
 //!    after a power cut together with what is in it.
-//! 4. It brings the file into place: by a rename, or, where acknowledged bytes of an upload rest on the old name, by a
-//!    second name; the old one goes after the row is committed. At every moment there is a whole file or none.
+//! 4. It brings the file into place by a rename. Where acknowledged bytes of an upload rest on the file's name, what is
+//!    renamed is a second one, a hard link; the first goes after the row is committed. At every moment there is a whole
+//!    file or none, and one that is replaced is there until then.
 //! 5. The directory is synced: the name lasts.
 //! 6. Only now may a row name the digest.
 //!
@@ -15,6 +16,8 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
 
 use crate::fs::Fs;
 
@@ -58,28 +61,24 @@ impl KnownDirs {
     }
 }
 
+/// A name beside `path` that nothing has: `path` with an extension. A file that a crash leaves under it is a stray.
+pub(crate) fn spare_name(path: &Path) -> PathBuf {
+    path.with_extension(Uuid::new_v4().to_string())
+}
+
+/// Gives the file at `path` a second name, for step 4 to move, so that its own stays.
+pub(crate) fn second_name(fs: &dyn Fs, path: &Path) -> io::Result<PathBuf> {
+    let second = spare_name(path);
+    fs.link(path, &second)?;
+    Ok(second)
+}
+
 /// Steps 3 and 4. The name lasts after [`sync_names`].
-pub(super) fn bring_into_place(
-    fs: &dyn Fs,
-    known: &mut KnownDirs,
-    from: &Path,
-    to: &Path,
-    keep_name: bool,
-) -> io::Result<()> {
+pub(super) fn bring_into_place(fs: &dyn Fs, known: &mut KnownDirs, from: &Path, to: &Path) -> io::Result<()> {
     if let Some(directory) = to.parent() {
         known.ensure(fs, directory)?;
     }
-    if !keep_name {
-        return fs.rename(from, to);
-    }
-    match fs.link(from, to) {
-        // No good row names what is there, or this would not be published.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs.remove(to)?;
-            fs.link(from, to)
-        }
-        linked => linked,
-    }
+    fs.rename(from, to)
 }
 
 /// Step 5, once for all files that were moved into one directory.

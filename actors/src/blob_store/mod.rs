@@ -55,15 +55,14 @@ pub struct Reserve {
 
 /// Brings the synced, closed file `from` to the reserved digest's place and makes that last. Whatever was there is
 /// replaced, so that a short or bad file is healed by the next push. Gives the reservation back: the row comes next.
+/// Without an answer in time it may still be done, until `from` is gone.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Reservation, BlobError>")]
 pub struct Publish {
     /// Held by the asker.
     pub reservation: Reservation,
-    /// The file that was written, hashed and synced.
+    /// The file that was written, hashed and synced, under a name that it loses.
     pub from: PathBuf,
-    /// Whether it keeps that name too, since acknowledged bytes of an upload rest on it until the row is committed.
-    pub keep_name: bool,
 }
 
 /// Removes the reserved digest's file; fine when there is none. Only while no row names it: after the row was condemned

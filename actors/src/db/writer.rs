@@ -1,12 +1,15 @@
 //! The only writer, with group commit: all changes that wait run in one transaction, each in a savepoint of its
 //! own, then one durable commit, then all answers.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::memory::Commits;
@@ -67,6 +70,26 @@ impl Handler<Observe> for Writer {
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").field("waiting", &self.waiting.len()).finish()
+    }
+}
+
+/// A change that holds something until it is committed, undone or refused, whether anybody still waits for its answer or
+/// not.
+#[derive(Debug)]
+pub struct Holding<Q, T> {
+    /// The change.
+    pub query: Q,
+    /// What it holds. Given back with the answer.
+    pub held: T,
+}
+
+impl<Q: WriteQuery, T: Send + 'static> WriteQuery for Holding<Q, T> {
+    type Output = (Q::Output, T);
+    type Error = Q::Error;
+
+    fn run(self, tx: &Connection) -> Result<Self::Output, Self::Error> {
+        // A part of the output, since that is kept until after the commit.
+        Ok((self.query.run(tx)?, self.held))
     }
 }
 
@@ -164,7 +187,9 @@ impl Writer {
             }
         }
         if let Err(error) = connection.execute_batch("COMMIT") {
-            let undone = if self.roll_back() { Undone::Surely } else { Undone::Perhaps };
+            // What a full disk cuts short is the log before its last frame, and only that one commits.
+            let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+            let undone = if self.roll_back() || full { Undone::Surely } else { Undone::Perhaps };
             return Err((undone, error.into()));
         }
         Ok(())

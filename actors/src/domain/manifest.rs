@@ -3,10 +3,15 @@
 //! A manifest is stored and served byte for byte; this reads from it only what the registry must know.
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{Algorithm, Digest, MediaType};
+
+/// Most descriptors in one list. Each is a row that the only writer inserts; images have hundreds.
+const MAX_DESCRIPTORS: usize = 4096;
+/// Most bytes of an artifact type, as of any media type (RFC 6838 §4.2).
+const MAX_ARTIFACT_TYPE: usize = 255;
 
 /// Why a document is no manifest that can be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,13 +81,20 @@ struct WireDescriptor {
 #[serde(rename_all = "camelCase")]
 struct WireImage {
     config: WireDescriptor,
+    #[serde(deserialize_with = "null_as_empty")]
     layers: Vec<WireDescriptor>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireIndex {
+    #[serde(deserialize_with = "null_as_empty")]
     manifests: Vec<WireDescriptor>,
+}
+
+/// Go writes null for a list that it never filled. The key must be there all the same.
+fn null_as_empty<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<WireDescriptor>, D::Error> {
+    Ok(Option::deserialize(list)?.unwrap_or_default())
 }
 
 /// What every document may say of itself.
@@ -133,6 +145,10 @@ impl TryFrom<WireDescriptor> for Descriptor {
 
 /// Each digest once, in the order of the document.
 fn descriptors(wire: Vec<WireDescriptor>) -> Result<Vec<Descriptor>, ManifestError> {
+    if wire.len() > MAX_DESCRIPTORS {
+        let found = wire.len();
+        return Err(malformed(format!("it refers to {found} things; at most {MAX_DESCRIPTORS} are taken")));
+    }
     let mut seen = std::collections::HashSet::new();
     let mut descriptors = Vec::with_capacity(wire.len());
     for descriptor in wire {
@@ -186,6 +202,33 @@ impl References {
     }
 }
 
+/// The annotations as they stand in a referrers list, where Go reads texts only and refuses the whole list for
+/// anything else. The OCI types allow nothing else; of the other types' annotations only the texts are kept.
+fn annotations(
+    media_type: &MediaType,
+    mut annotations: serde_json::Map<String, Value>,
+) -> Result<Option<String>, ManifestError> {
+    if matches!(media_type.as_str(), MediaType::OCI_MANIFEST | MediaType::OCI_INDEX)
+        && let Some((key, _)) = annotations.iter().find(|(_, value)| !value.is_string())
+    {
+        let key: String = key.chars().take(64).collect();
+        return Err(malformed(format!("the annotation {key:?} is not a string")));
+    }
+    annotations.retain(|_, value| value.is_string());
+    Ok((!annotations.is_empty()).then(|| Value::Object(annotations).to_string()))
+}
+
+/// What a referrers list says of the type: `artifactType`, or else the config's media type.
+fn artifact_type(said: Option<String>, config: Option<String>) -> Result<Option<String>, ManifestError> {
+    let kind = said.filter(|kind| !kind.is_empty()).or(config);
+    if kind.as_ref().is_some_and(|kind| kind.len() > MAX_ARTIFACT_TYPE) {
+        let reason =
+            format!("artifactType or the config's mediaType has more than {MAX_ARTIFACT_TYPE} bytes");
+        return Err(malformed(reason));
+    }
+    Ok(kind)
+}
+
 impl Manifest {
     /// Reads the document `body`, pushed with the media type `media_type`, named by `algorithm`.
     pub fn parse(algorithm: Algorithm, media_type: MediaType, body: Bytes) -> Result<Self, ManifestError> {
@@ -217,12 +260,11 @@ impl Manifest {
             _ => References::of_unknown(&body)?,
         };
         let subject = head.subject.map(Descriptor::try_from).transpose()?;
-        let annotations = head.annotations.filter(|annotations| !annotations.is_empty());
         Ok(Self {
+            artifact_type: artifact_type(head.artifact_type, references.config_type)?,
+            annotations: annotations(&media_type, head.annotations.unwrap_or_default())?,
             digest: Digest::of(algorithm, &body),
             media_type,
-            artifact_type: head.artifact_type.filter(|kind| !kind.is_empty()).or(references.config_type),
-            annotations: annotations.map(|annotations| Value::Object(annotations).to_string()),
             subject,
             blobs: references.blobs,
             manifests: references.manifests,
@@ -272,6 +314,70 @@ mod tests {
             format!(r#"{{"blobs":[{}],"layers":"none","subject":{}}}"#, descriptor("b"), descriptor("s"));
         let manifest = parse("application/vnd.example+json", &body).expect("valid");
         assert_eq!((manifest.blobs.len(), manifest.subject.is_some()), (1, true));
+    }
+
+    #[test]
+    fn a_list_that_go_never_filled_is_empty_and_one_that_is_not_there_is_refused() {
+        let config = descriptor("c");
+        let image = format!(r#"{{"config":{config},"layers":null,"manifests":null}}"#);
+        assert_eq!(parse(MediaType::OCI_MANIFEST, &image).expect("valid").blobs.len(), 1);
+        let index = r#"{"schemaVersion":2,"manifests":null,"layers":null}"#;
+        assert!(parse(MediaType::OCI_INDEX, index).expect("valid").manifests.is_empty());
+        assert!(parse(MediaType::OCI_MANIFEST, &format!(r#"{{"config":{config}}}"#)).is_err());
+        assert!(parse(MediaType::OCI_MANIFEST, r#"{"config":null,"layers":[]}"#).is_err());
+        assert!(parse(MediaType::OCI_INDEX, r#"{"schemaVersion":2}"#).is_err());
+    }
+
+    #[test]
+    fn annotations_are_texts_or_nothing() {
+        let kept = |kind: &str, annotations: &str| {
+            let config = descriptor("c");
+            let rest = match kind {
+                MediaType::OCI_INDEX | MediaType::DOCKER_LIST => r#""manifests":[]"#.to_owned(),
+                _ => format!(r#""config":{config},"layers":[]"#),
+            };
+            let body = format!(r#"{{{rest},"annotations":{annotations}}}"#);
+            parse(kind, &body).map(|manifest| manifest.annotations)
+        };
+        for kind in [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX] {
+            assert_eq!(kept(kind, r#"{"a":"b"}"#), Ok(Some(r#"{"a":"b"}"#.to_owned())));
+            assert_eq!((kept(kind, "{}"), kept(kind, "null")), (Ok(None), Ok(None)));
+            for bad in [r#"{"a":1}"#, r#"{"a":"b","c":{}}"#, r#"{"a":null}"#, r#"["a"]"#] {
+                assert!(matches!(kept(kind, bad), Err(ManifestError::Malformed(_))), "{kind} {bad}");
+            }
+        }
+        for kind in [MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST, "application/vnd.example+json"] {
+            assert_eq!(kept(kind, r#"{"a":"b","c":1}"#), Ok(Some(r#"{"a":"b"}"#.to_owned())), "{kind}");
+            assert_eq!(kept(kind, r#"{"c":1}"#), Ok(None), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_a_referrers_list_repeats_is_not_long() {
+        let image = |artifact: usize, config: usize| {
+            let config = descriptor("c").replace("x/y", &"c".repeat(config));
+            let artifact = "a".repeat(artifact);
+            let body = format!(r#"{{"artifactType":"{artifact}","config":{config},"layers":[]}}"#);
+            let parsed = parse(MediaType::OCI_MANIFEST, &body);
+            parsed.map(|manifest| manifest.artifact_type.map(|kind| kind.len()))
+        };
+        assert_eq!((image(255, 3), image(0, 255)), (Ok(Some(255)), Ok(Some(255))));
+        assert!(image(256, 3).is_err() && image(0, 256).is_err());
+    }
+
+    #[test]
+    fn the_writer_is_not_asked_for_more_rows_than_an_image_has() {
+        let list = |count: usize| {
+            let children: Vec<String> = (0..count).map(|child| descriptor(&child.to_string())).collect();
+            children.join(",")
+        };
+        for (kind, key) in [(MediaType::OCI_INDEX, "manifests"), ("application/vnd.example+json", "blobs")] {
+            let parse = |count: usize| parse(kind, &format!(r#"{{"{key}":[{}]}}"#, list(count)));
+            assert!(parse(MAX_DESCRIPTORS).is_ok(), "{kind}");
+            assert!(matches!(parse(MAX_DESCRIPTORS + 1), Err(ManifestError::Malformed(_))), "{kind}");
+        }
+        let image = format!(r#"{{"config":{},"layers":[{}]}}"#, descriptor("c"), list(MAX_DESCRIPTORS));
+        assert!(parse(MediaType::OCI_MANIFEST, &image).is_err());
     }
 
     #[test]

@@ -255,6 +255,14 @@ impl Fs for FakeFs {
         }
     }
 
+    fn links(&self, path: &Path) -> io::Result<u64> {
+        let mut disk = self.disk();
+        disk.simple_call()?;
+        let file = Entry::File(disk.file(path)?);
+        let entries = disk.directories.values().flat_map(|names| names.now.values());
+        Ok(entries.filter(|entry| **entry == file).count() as u64)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         disk.simple_call()?;

@@ -29,13 +29,16 @@ pub trait Fs: Send + Sync + std::fmt::Debug + 'static {
     /// else there is an error.
     fn len(&self, path: &Path) -> io::Result<Option<u64>>;
 
+    /// How many names the regular file at `path` has.
+    fn links(&self, path: &Path) -> io::Result<u64>;
+
     /// Gives the file another name on the same file system, replacing what has that name, at once. It lasts after
     /// [`Fs::sync_dir`] of the new name's directory. A directory can be renamed to a name that nothing but an empty
     /// directory has.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Gives the file a second name on the same file system. `AlreadyExists` when something has that name;
-    /// `CrossesDevices`, `TooManyLinks`, `Unsupported` or `PermissionDenied` where there can be no second name. It
+    /// Gives the file a hard link on the same file system. `AlreadyExists` when something has that name;
+    /// `CrossesDevices`, `TooManyLinks`, `Unsupported` or `PermissionDenied` where there can be no hard link. It
     /// lasts after [`Fs::sync_dir`] of the new name's directory.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 

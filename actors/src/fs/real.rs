@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -61,6 +61,11 @@ impl Fs for RealFs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn links(&self, path: &Path) -> io::Result<u64> {
+        let metadata = std::fs::symlink_metadata(path)?;
+        if metadata.is_file() { Ok(metadata.nlink()) } else { Err(not_a_file(path)) }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

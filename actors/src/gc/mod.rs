@@ -59,12 +59,7 @@ fn asked<E>(error: AskError<E>) -> GcError
 where
     GcError: From<E>,
 {
-    match error {
-        AskError::Refused(refusal) => refusal.into(),
-        AskError::Overloaded(name) | AskError::Deadline(name) | AskError::Down(name) => {
-            GcError::Unavailable(name)
-        }
-    }
+    error.of_asker(GcError::Unavailable)
 }
 
 /// Cleans up now: expired uploads, stray upload files, lapsed tokens, old audit entries.

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::queries::audit::Audited;
 use crate::db::queries::snapshots::{FinishSnapshot, InsertSnapshot, MarkBad};
+use crate::db::writer::Holding;
 use crate::domain::{Digest, Event, EventName, Origin};
 use crate::fs::Fs;
 use crate::gc::{Gc, Hold, HoldSweeps, ReleaseSweeps};
@@ -229,7 +230,7 @@ async fn mark_all(tools: &Tools, mut flaws: UnboundedReceiver<(Digest, u64)>) {
 
 /// Looks again while nobody else decides about the digest: it may have been pushed anew meanwhile.
 async fn mark(tools: &Tools, digest: Digest, size: u64) -> Result<bool, SnapshotError> {
-    let _reservation = tools.blobs.ask(Reserve { digest }).await.map_err(|_| asked_of_store())?;
+    let held = tools.blobs.ask(Reserve { digest }).await.map_err(|_| asked_of_store())?;
     let data = tools.data.clone();
     let look = move || {
         let (path, progress) = (data.layout.path(&digest), Progress::default());
@@ -237,7 +238,12 @@ async fn mark(tools: &Tools, digest: Digest, size: u64) -> Result<bool, Snapshot
         matches!(examined, Ok(Some(flaw)) if flaw.is_proof())
     };
     let still = actix_rt::task::spawn_blocking(look).await.unwrap_or(false);
-    if still { tools.db.write(MarkBad(digest)).await.map_err(asked) } else { Ok(false) }
+    if !still {
+        return Ok(false);
+    }
+    // Held until the mark is made, however late: a push in between would bring a good file.
+    let (marked, _held) = tools.db.write(Holding { query: MarkBad(digest), held }).await.map_err(asked)?;
+    Ok(marked)
 }
 
 fn asked_of_store() -> SnapshotError {

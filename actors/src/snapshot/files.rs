@@ -1,6 +1,6 @@
-//! Single files: reads them whole and holds them against their digests, and gives them second names or copies them.
+//! Single files: reads them whole and holds them against their digests, and gives them hard links or copies them.
 //!
-//! A blob's file is never written to once it has its name: it is only removed, replaced or renamed. So a second name on the
+//! A blob's file is never written to once it has its name: it is only removed, replaced or renamed. So a hard link on the
 //! same file system is as good as a copy, whichever of the two goes first.
 
 use std::io;
@@ -105,7 +105,7 @@ impl<'a> Examiner<'a> {
     }
 }
 
-/// Puts the file of `from` at `to` as well, in place of a file that may be there: by a second name, or as a synced copy
+/// Puts the file of `from` at `to` as well, in place of a file that may be there: by a hard link, or as a synced copy
 /// where that cannot be. The name lasts after a sync of its directory.
 pub(super) fn bring(fs: &dyn Fs, from: &Path, to: &Path) -> io::Result<()> {
     match fs.link(from, to) {

@@ -103,12 +103,7 @@ fn asked<E>(error: AskError<E>) -> SnapshotError
 where
     SnapshotError: From<E>,
 {
-    match error {
-        AskError::Refused(refusal) => refusal.into(),
-        AskError::Overloaded(name) | AskError::Deadline(name) | AskError::Down(name) => {
-            SnapshotError::Unavailable(name)
-        }
-    }
+    error.of_asker(SnapshotError::Unavailable)
 }
 
 /// Begins a snapshot, and answers its number once that is durable. [`SnapshotError::Running`] while one is taken, and

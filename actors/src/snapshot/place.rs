@@ -27,7 +27,8 @@ pub(super) const FORMAT: u32 = 1;
 /// What a snapshot is called, at its end, that is not whole.
 pub(super) const PARTIAL: &str = ".partial";
 /// Everything that a snapshot's directory may hold, while it is made too.
-const NAMES: [&str; 5] = ["mcr.db", "mcr.db-journal", "blobs", "digests.txt", "manifest.json"];
+const NAMES: [&str; 7] =
+    ["mcr.db", "mcr.db-journal", "mcr.db-wal", "mcr.db-shm", "blobs", "digests.txt", "manifest.json"];
 /// How much of the list of digests is written at once, in bytes.
 const PIECE: usize = 64 * 1024;
 /// The longest `manifest.json`, in bytes.

@@ -44,7 +44,7 @@ pub fn restore(from: &Path, to: &Data, progress: &Progress) -> Result<Manifest, 
     let restoring = Restoring { place, to, manifest: &manifest, progress, temporary };
     restoring.copy_database(&above)?;
     restoring.blobs()?;
-    restoring.forget_uploads()?;
+    restoring.forget_uploads_and_logins()?;
     fs.rename(&restoring.temporary, &to.database).map_err(io_at(&to.database))?;
     fs.sync_dir(&above).map_err(io_at(&above))?;
     Ok(manifest)
@@ -102,7 +102,7 @@ impl Restoring<'_> {
         WorkError::Refused(format!("the snapshot {directory} is damaged: {what}; restore another one"))
     }
 
-    /// A copy, never a second name: the server writes to it. The copy of a restore that was cut stays until it is replaced,
+    /// A copy, never a hard link: the server writes to it. The copy of a restore that was cut stays until it is replaced,
     /// since it is what tells that these blobs are of one.
     fn copy_database(&self, above: &Path) -> Result<(), WorkError> {
         let (fs, from) = (self.to.fs.as_ref(), self.place.database());
@@ -195,11 +195,13 @@ impl Restoring<'_> {
         Ok(())
     }
 
-    /// Their files are in no snapshot.
-    fn forget_uploads(&self) -> Result<(), WorkError> {
+    /// The files of uploads are in no snapshot; and a login that was given back since must not be good again. Robot tokens
+    /// stay.
+    fn forget_uploads_and_logins(&self) -> Result<(), WorkError> {
         let database = Connection::open(&self.temporary)?;
-        database
-            .execute_batch("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; DELETE FROM uploads;")?;
+        database.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; DELETE FROM uploads; DELETE FROM tokens WHERE id IS NULL;",
+        )?;
         database.close().map_err(|(_, error)| error)?;
         Ok(())
     }

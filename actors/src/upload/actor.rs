@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler, ResponseActFuture, ResponseFuture,
-    WrapFuture,
+    Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message, ResponseActFuture,
+    ResponseFuture, WrapFuture,
 };
+use serde_json::json;
 use uuid::Uuid;
 
-use super::session::{Beginning, End, Ended, Session, Shared};
-use super::writer::of_session;
+use super::session::{Beginning, End, Ended, Ending, Session, Shared};
+use super::writer::{Writer, of_session};
 use super::{Begin, BeginOnce, Cancel, CheckStorage, Find, Storage, Sweep, Swept, UploadError, asked};
 use crate::ask::Handle;
 use crate::blob_store::{BlobReader, BlobStore};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::queries::uploads::{
-    DeleteUpload, FindUpload, IdleUploads, InsertUpload, UploadIds, UploadRow,
+    FindUpload, IdleUploads, InsertUpload, SettledUpload, UploadIds, UploadRow,
 };
-use crate::domain::{Hasher, RepositoryName};
+use crate::domain::{Event, EventName, Hasher, RepositoryName, Timestamp};
 use crate::fs::Fs;
 
 const LIMIT: usize = 4096;
@@ -51,8 +52,10 @@ pub struct UploadSettings {
 pub struct Uploads {
     shared: Shared,
     max_uploads: usize,
-    /// Every upload there is; without a handle while it rests on disk.
+    /// Every upload there is, from when its row is written, if it has one; without a handle while it rests on disk.
     uploads: HashMap<Uuid, Option<Handle<Session>>>,
+    /// Places of those whose row is being written.
+    beginning: usize,
     threads: Vec<ArbiterHandle>,
     next_thread: usize,
 }
@@ -90,14 +93,23 @@ impl Uploads {
             shared,
             max_uploads,
             uploads: resting.into_iter().map(|id| (id, None)).collect(),
+            beginning: 0,
             threads,
             next_thread: 0,
         });
-        Ok(Handle::new("uploads", addr, LIMIT, DEADLINE))
+        Ok(Self::handle(addr))
     }
 
+    fn handle(addr: Addr<Self>) -> Handle<Self> {
+        Handle::new("uploads", addr, LIMIT, DEADLINE)
+    }
+
+    /// Refuses one more upload when there are enough, or when the disk is nearly full.
     fn has_place(&self) -> Result<(), UploadError> {
-        if self.uploads.len() >= self.max_uploads { Err(UploadError::TooMany) } else { Ok(()) }
+        if self.uploads.len() + self.beginning >= self.max_uploads {
+            return Err(UploadError::TooMany);
+        }
+        self.shared.has_room_for(0)
     }
 
     fn start_session(
@@ -153,11 +165,10 @@ impl Handler<Begin> for Uploads {
 
     fn handle(&mut self, begin: Begin, _: &mut Self::Context) -> Self::Result {
         let id = Uuid::new_v4();
-        let room = self.has_place().and_then(|()| self.shared.has_room_for(0));
-        if room.is_ok() {
-            // The place is taken before the row is written, so that the bound holds for those who come meanwhile.
-            self.uploads.insert(id, None);
-        }
+        let place = self.has_place();
+        // Taken before the row is written, so that the bound holds for those who come meanwhile.
+        let taken = usize::from(place.is_ok());
+        self.beginning += taken;
         let (db, now) = (self.shared.db.clone(), self.shared.clock.now());
         let row = UploadRow {
             id,
@@ -170,30 +181,31 @@ impl Handler<Begin> for Uploads {
             last_active_at: now,
         };
         let inserted = async move {
-            room?;
+            place?;
             db.write(InsertUpload(row.clone())).await.map_err(asked).map(|()| row)
         };
-        Box::pin(inserted.into_actor(self).map(move |inserted, uploads, context| match inserted {
-            Ok(row) => {
-                let hasher = Hasher::new(row.algorithm);
-                Ok((id, uploads.start_session(id, row.repository, Beginning::New, hasher, context)))
-            }
-            Err(error) => {
-                uploads.uploads.remove(&id);
-                Err(error)
-            }
+        Box::pin(inserted.into_actor(self).map(move |inserted, uploads, context| {
+            uploads.beginning -= taken;
+            let row = inserted?;
+            let hasher = Hasher::new(row.algorithm);
+            Ok((id, uploads.start_session(id, row.repository, Beginning::New, hasher, context)))
         }))
     }
 }
 
 impl Handler<BeginOnce> for Uploads {
-    type Result = Result<Handle<Session>, UploadError>;
+    type Result = ResponseFuture<Result<Writer, UploadError>>;
 
+    /// Answers with the turn. The session ends with that, also when the asker is gone when the answer comes.
     fn handle(&mut self, begin: BeginOnce, context: &mut Self::Context) -> Self::Result {
-        self.has_place()?;
-        self.shared.has_room_for(0)?;
-        let hasher = Hasher::new(begin.algorithm);
-        Ok(self.start_session(Uuid::new_v4(), begin.repository, Beginning::Once, hasher, context))
+        let BeginOnce { repository, algorithm, request } = begin;
+        let session = self.has_place().map(|()| {
+            self.start_session(Uuid::new_v4(), repository, Beginning::Once, Hasher::new(algorithm), context)
+        });
+        Box::pin(async move {
+            let session = session?;
+            session.ask(request).await.map_err(asked)
+        })
     }
 }
 
@@ -208,51 +220,78 @@ impl Handler<Find> for Uploads {
 
     fn handle(&mut self, Find { id, repository }: Find, _: &mut Self::Context) -> Self::Result {
         let row = find_row(self.shared.db.clone(), id, repository);
-        Box::pin(row.into_actor(self).map(|row, uploads, context| Ok(uploads.revive(row?, context))))
+        Box::pin(row.into_actor(self).then(move |row, uploads, _| {
+            let (running, db) = (uploads.running(id), uploads.shared.db.clone());
+            let row = async move {
+                match (row, running) {
+                    // A change that its last session asked for may not be made yet.
+                    (Ok(_), None) => {
+                        db.write(SettledUpload(id)).await.map_err(asked)?.ok_or(UploadError::Unknown)
+                    }
+                    (row, _) => row,
+                }
+            };
+            row.into_actor(uploads)
+                .map(|row, uploads, context| Ok::<_, UploadError>(uploads.revive(row?, context)))
+        }))
     }
 }
 
 impl Handler<Cancel> for Uploads {
     type Result = ResponseActFuture<Self, Result<(), UploadError>>;
 
-    fn handle(&mut self, Cancel { id, repository }: Cancel, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Cancel { id, repository, origin }: Cancel, _: &mut Self::Context) -> Self::Result {
         let row = find_row(self.shared.db.clone(), id, repository);
-        Box::pin(row.into_actor(self).then(|row, uploads, _| {
-            let ended = match row {
-                Ok(row) => uploads.end(row.id, None),
-                Err(error) => Box::pin(std::future::ready(Err(error))),
+        Box::pin(row.into_actor(self).then(move |row, uploads, _| {
+            let ended: ResponseActFuture<Self, Result<bool, UploadError>> = match row {
+                Ok(row) => {
+                    let event = Event::new(EventName::UploadCancelled).at(&row.repository);
+                    let event = event.with(json!({"upload": id.to_string(), "owner": row.owner.name}));
+                    uploads.end(id, Ending::Cancelled { origin, event })
+                }
+                Err(error) => Box::pin(std::future::ready(Err(error)).into_actor(uploads)),
             };
-            ended.into_actor(uploads).map(|ended, _, _| ended.map(|_| ()))
+            ended.map(|ended, _, _| ended.map(|_| ()))
         }))
     }
 }
 
 impl Uploads {
     /// Ends one upload, running or resting, and says whether it did.
-    fn end(
-        &mut self,
-        id: Uuid,
-        unless_active_since: Option<crate::domain::Timestamp>,
-    ) -> ResponseFuture<Result<bool, UploadError>> {
+    fn end(&mut self, id: Uuid, ending: Ending) -> ResponseActFuture<Self, Result<bool, UploadError>> {
         if let Some(session) = self.running(id) {
-            return Box::pin(
-                async move { session.ask(End { unless_active_since }).await.map_err(of_session) },
-            );
+            let ended = async move { session.ask(End(ending)).await.map_err(of_session) };
+            return Box::pin(ended.into_actor(self));
         }
-        self.uploads.remove(&id);
         let shared = self.shared.clone();
-        Box::pin(async move {
-            shared.db.write(DeleteUpload(id)).await.map_err(asked)?;
-            shared.fs.remove(&shared.path(id))?;
-            Ok(true)
-        })
+        let forgotten = async move { ending.forget_row(&shared, id).await.map_err(asked) };
+        Box::pin(forgotten.into_actor(self).map(move |forgotten, uploads, _| {
+            if forgotten? {
+                uploads.forget(id)?;
+                return Ok(true);
+            }
+            Ok(false)
+        }))
     }
 
-    /// A session that died without a word rests on disk like any other, if it has a row.
-    fn forget_dead_sessions(&mut self) {
-        for session in self.uploads.values_mut() {
-            if session.as_ref().is_some_and(|handle| !handle.is_alive()) {
-                *session = None;
+    /// Forgets an upload that rested, whose row is gone.
+    fn forget(&mut self, id: Uuid) -> Result<(), UploadError> {
+        if let Some(session) = self.running(id) {
+            // It was revived meanwhile, in vain. Nobody need wait for its end.
+            drop(session.ask(End(Ending::Forgotten)));
+            return Ok(());
+        }
+        self.uploads.remove(&id);
+        Ok(self.shared.fs.remove(&self.shared.path(id))?)
+    }
+
+    /// Forgets those of `listed` that have neither a session nor one of `rows`, which were read later: what is left of
+    /// them are strays. The others rest on disk, whatever became of their sessions.
+    fn forget_gone(&mut self, listed: &[Uuid], rows: Vec<Uuid>) {
+        let rows: HashSet<Uuid> = rows.into_iter().collect();
+        for id in listed.iter().filter(|id| !rows.contains(id)) {
+            if self.running(*id).is_none() {
+                self.uploads.remove(id);
             }
         }
     }
@@ -260,10 +299,13 @@ impl Uploads {
     /// Removes files that belong to no upload: what a crash or a failed removal left.
     fn remove_strays(&self) -> Result<u64, UploadError> {
         let known: HashSet<PathBuf> = self.uploads.keys().map(|id| self.shared.path(*id)).collect();
+        let running = self.uploads.keys().filter(|id| self.running(**id).is_some());
+        let running: HashSet<PathBuf> = running.map(|id| self.shared.path(*id)).collect();
         let mut removed = 0;
         for name in self.shared.fs.list(&self.shared.directory)? {
             let path = self.shared.directory.join(name);
-            if known.contains(&path) {
+            // A session may just need a second name, which has an extension.
+            if known.contains(&path) || running.contains(&path.with_extension("")) {
                 continue;
             }
             match self.shared.fs.remove(&path) {
@@ -275,35 +317,49 @@ impl Uploads {
     }
 }
 
+/// Ends an upload unless something happened in it since. Says whether it did.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<bool, UploadError>")]
+struct Expire {
+    id: Uuid,
+    idle_since: Timestamp,
+}
+
+impl Handler<Expire> for Uploads {
+    type Result = ResponseActFuture<Self, Result<bool, UploadError>>;
+
+    fn handle(&mut self, Expire { id, idle_since }: Expire, _: &mut Self::Context) -> Self::Result {
+        self.end(id, Ending::Idle { since: idle_since })
+    }
+}
+
+/// Ends the uploads that are idle, one after another, and says how many did end.
+async fn expire_all(db: Db, uploads: Handle<Uploads>, idle_since: Timestamp) -> Result<u64, UploadError> {
+    let idle = db.read(IdleUploads { before: idle_since, limit: SWEEP }).await.map_err(asked)?;
+    let mut expired = 0;
+    for id in idle {
+        match uploads.ask(Expire { id, idle_since }).await.map_err(asked) {
+            Ok(true) => expired += 1,
+            Ok(false) | Err(UploadError::Unknown) => {}
+            Err(error) => log::warn!("an expired upload stays behind: {error}"),
+        }
+    }
+    Ok(expired)
+}
+
 impl Handler<Sweep> for Uploads {
     type Result = ResponseActFuture<Self, Result<Swept, UploadError>>;
 
-    fn handle(&mut self, Sweep { idle_since }: Sweep, _: &mut Self::Context) -> Self::Result {
-        let db = self.shared.db.clone();
-        let idle =
-            async move { db.read(IdleUploads { before: idle_since, limit: SWEEP }).await.map_err(asked) };
-        let ended = idle.into_actor(self).then(move |idle, uploads, _| {
-            let ending: Vec<_> = idle
-                .as_ref()
-                .map(|ids| ids.iter().map(|id| uploads.end(*id, Some(idle_since))).collect())
-                .unwrap_or_default();
-            async move {
-                idle?;
-                let mut expired = 0;
-                for end in ending {
-                    match end.await {
-                        Ok(true) => expired += 1,
-                        Ok(false) | Err(UploadError::Unknown) => {}
-                        Err(error) => log::warn!("an expired upload stays behind: {error}"),
-                    }
-                }
-                Ok::<_, UploadError>(expired)
-            }
-            .into_actor(uploads)
-        });
-        Box::pin(ended.map(|expired, uploads, _| {
-            uploads.forget_dead_sessions();
-            Ok(Swept { expired: expired?, strays: uploads.remove_strays()? })
+    fn handle(&mut self, Sweep { idle_since }: Sweep, context: &mut Self::Context) -> Self::Result {
+        let expired = expire_all(self.shared.db.clone(), Self::handle(context.address()), idle_since);
+        Box::pin(expired.into_actor(self).then(|expired, uploads, _| {
+            let listed: Vec<Uuid> = uploads.uploads.keys().copied().collect();
+            let db = uploads.shared.db.clone();
+            let rows = async move { db.read(UploadIds).await.map_err(asked) };
+            rows.into_actor(uploads).map(move |rows, uploads, _| {
+                uploads.forget_gone(&listed, rows?);
+                Ok::<_, UploadError>(Swept { expired: expired?, strays: uploads.remove_strays()? })
+            })
         }))
     }
 }

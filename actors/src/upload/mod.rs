@@ -22,7 +22,7 @@ pub use writer::Writer;
 use crate::ask::{AskError, Handle};
 use crate::blob_store::BlobError;
 use crate::db::DbError;
-use crate::domain::{Algorithm, Principal, RepositoryName, Timestamp};
+use crate::domain::{Algorithm, Origin, Principal, RepositoryName, Timestamp};
 
 /// Why an upload did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -35,10 +35,7 @@ pub enum UploadError {
     Refused(#[from] Refusal),
     /// Another request is writing to it.
     #[error("another request is writing to this upload")]
-    Busy {
-        /// How many bytes are acknowledged.
-        acknowledged: u64,
-    },
+    Busy,
     /// Another request took over, since this one had sent nothing for a while.
     #[error("another request took this upload over")]
     TakenOver,
@@ -94,12 +91,12 @@ fn asked<E>(error: AskError<E>) -> UploadError
 where
     UploadError: From<E>,
 {
-    match error {
-        AskError::Refused(refusal) => refusal.into(),
-        AskError::Overloaded(name) | AskError::Deadline(name) | AskError::Down(name) => {
-            UploadError::Unavailable(name)
-        }
-    }
+    error.of_asker(UploadError::Unavailable)
+}
+
+/// Whether a change that failed may have been made all the same, or may still be.
+fn undecided(error: &AskError<DbError>) -> bool {
+    matches!(error, AskError::Deadline(_) | AskError::Down(_) | AskError::Refused(DbError::Unknown(_)))
 }
 
 /// Begins an upload that survives a restart: its row is durable when the answer comes.
@@ -123,14 +120,17 @@ pub struct Owner {
     pub token_hash: Option<[u8; 32]>,
 }
 
-/// Begins an upload for one request only, without a row: it ends with its [`Writer`].
+/// Begins an upload for one request only, without a row, and gives it its turn: the upload ends with its [`Writer`], or
+/// with the refusal.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Handle<Session>, UploadError>")]
+#[rtype(result = "Result<Writer, UploadError>")]
 pub struct BeginOnce {
     /// Where the blob shall be.
     pub repository: RepositoryName,
     /// Which hash to compute on the way.
     pub algorithm: Algorithm,
+    /// What the request says of itself.
+    pub request: BeginRequest,
 }
 
 /// Finds an upload, reviving it when it rests on disk.
@@ -143,7 +143,7 @@ pub struct Find {
     pub repository: RepositoryName,
 }
 
-/// Ends an upload and forgets what it has.
+/// Ends an upload and forgets what it has. That it did is recorded in the same commit.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), UploadError>")]
 pub struct Cancel {
@@ -151,6 +151,8 @@ pub struct Cancel {
     pub id: Uuid,
     /// Where it must have begun.
     pub repository: RepositoryName,
+    /// Who cancels it.
+    pub origin: Origin,
 }
 
 /// Ends uploads in which nothing happened since `idle_since`, and removes files that belong to none. Answers how many

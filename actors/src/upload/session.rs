@@ -3,9 +3,12 @@
 //! Its handlers block on the file and on hashing; sessions live on threads of their own where nothing else waits.
 //! It knows nothing of the client: one that goes away is a [`Writer`] that was dropped.
 
+mod ending;
+mod file;
 mod finish;
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +21,19 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+pub(super) use self::ending::{End, Ending};
+pub(crate) use self::file::hash_file;
+use self::file::{new_file, reopen};
+pub(super) use self::finish::Finish;
 use super::state::Progress;
 use super::writer::{Turn, Writer};
-use super::{UploadError, asked};
+use super::{UploadError, asked, undecided};
 use crate::ask::Handle;
 use crate::blob_store::{BlobReader, BlobStore};
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::db::queries::uploads::{AdvanceUpload, DeleteUpload};
-use crate::domain::{Digest, Hasher, Origin, RepositoryName, Timestamp};
+use crate::db::queries::uploads::AdvanceUpload;
+use crate::domain::{Hasher, RepositoryName, Timestamp};
 use crate::fs::{Fs, WriteFile};
 
 /// How long a second request waits for the first to end.
@@ -37,6 +44,8 @@ const STALLED: Duration = Duration::from_secs(5);
 const LIMIT: usize = 256;
 /// Finishing may hash the whole file again and wait for the disk.
 const DEADLINE: Duration = Duration::from_secs(600);
+/// Who does not answer while an upload cannot be gone on with.
+const FILE: &str = "the upload's file";
 
 /// What all sessions share.
 #[derive(Debug, Clone)]
@@ -81,6 +90,19 @@ pub(super) enum Beginning {
     Once,
 }
 
+/// What a session can still do for its upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Anything.
+    Open,
+    /// Nothing: acknowledged bytes are gone. It waits to be cancelled or to expire.
+    Lost,
+    /// Nothing: it stops, and the next request revives the upload from its row and its file.
+    Resting,
+    /// Nothing: it stops, and the upload is over.
+    Over,
+}
+
 /// One upload.
 pub struct Session {
     id: Uuid,
@@ -92,8 +114,7 @@ pub struct Session {
     file: Option<Box<dyn WriteFile>>,
     /// Whether the file's name lasts.
     name_synced: bool,
-    /// The row or the file cannot be relied on any more.
-    broken: bool,
+    state: State,
     present: Option<Present>,
     waiting: VecDeque<Waiting>,
     turns: u64,
@@ -142,7 +163,7 @@ impl Session {
             ended,
             file: None,
             name_synced: false,
-            broken: false,
+            state: State::Open,
             present: None,
             waiting: VecDeque::new(),
             turns: 0,
@@ -165,31 +186,42 @@ impl Session {
         let (shared, path, hasher) =
             (self.shared.clone(), self.shared.path(self.id), Hasher::new(self.progress.algorithm()));
         let hash = actix_rt::task::spawn_blocking(move || {
-            let mut file = shared.fs.open_to_write(&path)?;
-            file.truncate(acknowledged)?;
-            Ok::<_, std::io::Error>((file, hash_file(shared.fs.as_ref(), &path, acknowledged, hasher)?))
+            let fs = shared.fs.as_ref();
+            let file = reopen(fs, &path, acknowledged)?;
+            Ok::<_, io::Error>((file, hash_file(fs, &path, acknowledged, hasher)?))
         });
-        context.wait(hash.into_actor(self).map(move |result, session, _| match result {
+        context.wait(hash.into_actor(self).map(move |result, session, context| match result {
             Ok(Ok((file, hasher))) => {
                 session.file = Some(file);
-                session.name_synced = true;
                 session.progress = Progress::resumed(acknowledged, hasher, session.shared.limit);
             }
-            Ok(Err(error)) => session.lost(&error),
-            Err(error) => session.lost(&error.into()),
+            Ok(Err(error)) => session.failed(&error, context),
+            Err(error) => session.failed(&error.into(), context),
         }));
     }
 
-    fn lost(&mut self, error: &std::io::Error) {
-        log::error!("upload {}: its file cannot be read back and the upload is lost: {error}", self.id);
-        self.broken = true;
+    /// The file cannot be brought to where the upload stands. Unless acknowledged bytes are gone, it may go next time.
+    fn failed(&mut self, error: &io::Error, context: &mut Context<Self>) {
+        if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) {
+            log::error!("upload {}: its file is not whole and the upload is lost: {error}", self.id);
+            self.state = State::Lost;
+        } else {
+            log::warn!("upload {}: its file failed, and it rests: {error}", self.id);
+            self.rest(context);
+        }
+    }
+
+    fn must_be_open(&self) -> Result<(), UploadError> {
+        match self.state {
+            State::Open => Ok(()),
+            State::Resting => Err(UploadError::Unavailable(FILE)),
+            State::Lost | State::Over => Err(UploadError::Unknown),
+        }
     }
 
     /// Gives the turn, or says why not.
     fn begin(&mut self, request: BeginRequest, context: &Context<Self>) -> Result<Writer, UploadError> {
-        if self.broken {
-            return Err(UploadError::Unknown);
-        }
+        self.must_be_open()?;
         self.progress.may_begin(request.at, request.length)?;
         self.shared.has_room_for(request.length.unwrap_or(0))?;
         self.turns += 1;
@@ -204,20 +236,20 @@ impl Session {
     }
 
     fn must_have_turn(&self, turn: u64) -> Result<(), UploadError> {
+        self.must_be_open()?;
         match &self.present {
-            _ if self.broken => Err(UploadError::Unknown),
             Some(present) if present.turn == turn => Ok(()),
             _ => Err(UploadError::TakenOver),
         }
     }
 
     /// The request of the present turn did not succeed: the upload is as it was before.
-    fn roll_back(&mut self) {
+    fn roll_back(&mut self, context: &mut Context<Self>) {
         self.present = None;
         self.progress.roll_back();
         let acknowledged = self.progress.acknowledged();
         if let Some(Err(error)) = self.file.as_mut().map(|file| file.truncate(acknowledged)) {
-            self.lost(&error);
+            self.failed(&error, context);
         }
     }
 
@@ -234,6 +266,8 @@ impl Session {
     }
 
     fn write(&mut self, at: u64, pieces: &[Bytes]) -> Result<(), UploadError> {
+        // A request need not say how much it brings, and others write at the same time.
+        self.shared.has_room_for(0)?;
         self.progress.append(at, pieces)?;
         self.open_file()?.append(pieces)?;
         Ok(())
@@ -242,7 +276,11 @@ impl Session {
     fn open_file(&mut self) -> Result<&mut Box<dyn WriteFile>, UploadError> {
         match &mut self.file {
             Some(file) => Ok(file),
-            none => Ok(none.insert(new_file(self.shared.fs.as_ref(), &self.shared.path(self.id))?)),
+            none => {
+                let file = new_file(self.shared.fs.as_ref(), &self.shared.path(self.id))?;
+                self.name_synced = false;
+                Ok(none.insert(file))
+            }
         }
     }
 
@@ -256,9 +294,24 @@ impl Session {
         Ok(())
     }
 
+    /// Stops, and leaves row and file as they are for the next request. Without a row there is none, and this is the end.
+    fn rest(&mut self, context: &mut Context<Self>) {
+        if !self.has_row() {
+            return self.end(context);
+        }
+        (self.state, self.present, self.file) = (State::Resting, None, None);
+        for Waiting { reply, .. } in self.waiting.drain(..) {
+            // The asker may have gone away.
+            let _unheard = reply.send(Err(UploadError::Unavailable(FILE)));
+        }
+        context.stop();
+    }
+
     /// Forgets the file and stops; the row is the caller's business.
     fn end(&mut self, context: &mut Context<Self>) {
-        self.broken = true;
+        if std::mem::replace(&mut self.state, State::Over) == State::Over {
+            return;
+        }
         self.file = None;
         if let Err(error) = self.shared.fs.remove(&self.shared.path(self.id)) {
             log::warn!("upload {}: its file stays behind: {error}", self.id);
@@ -266,41 +319,6 @@ impl Session {
         self.ended.do_send(Ended(self.id));
         context.stop();
     }
-}
-
-/// An empty file to begin with; one that is there holds what a request brought that was never acknowledged.
-fn new_file(fs: &dyn Fs, path: &std::path::Path) -> std::io::Result<Box<dyn WriteFile>> {
-    match fs.create(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let mut file = fs.open_to_write(path)?;
-            file.truncate(0)?;
-            Ok(file)
-        }
-        created => created,
-    }
-}
-
-/// Hashes the first `length` bytes of a file.
-pub(crate) fn hash_file(
-    fs: &dyn Fs,
-    path: &std::path::Path,
-    length: u64,
-    mut hasher: Hasher,
-) -> std::io::Result<Hasher> {
-    let file = fs.open_to_read(path)?;
-    let mut buffer = vec![0; 512 * 1024];
-    let mut at = 0;
-    while at < length {
-        let wanted = buffer.len().min(usize::try_from(length - at).unwrap_or(usize::MAX));
-        match file.read_at(&mut buffer[..wanted], at)? {
-            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                hasher.update(&buffer[..read]);
-                at += read as u64;
-            }
-        }
-    }
-    Ok(hasher)
 }
 
 impl Actor for Session {
@@ -328,11 +346,12 @@ fn tokio_stream<T>(mut events: mpsc::UnboundedReceiver<T>) -> impl futures_util:
 impl StreamHandler<u64> for Session {
     fn handle(&mut self, turn: u64, context: &mut Self::Context) {
         if self.present.as_ref().is_some_and(|present| present.turn == turn) {
-            self.roll_back();
+            self.roll_back(context);
         }
-        match self.beginning {
-            Beginning::Once if !self.broken => self.end(context),
-            _ => self.next_turn(context),
+        if self.has_row() {
+            self.next_turn(context);
+        } else {
+            self.end(context);
         }
     }
 }
@@ -352,20 +371,23 @@ impl Handler<BeginRequest> for Session {
 
     fn handle(&mut self, request: BeginRequest, context: &mut Self::Context) -> Self::Result {
         if self.stalled() {
-            self.roll_back();
+            self.roll_back(context);
         }
         if self.present.is_none() {
             let writer = self.begin(request, context);
+            if writer.is_err() && !self.has_row() {
+                // It was for this request only.
+                self.end(context);
+            }
             return Box::pin(std::future::ready(writer));
         }
         let (reply, turn) = oneshot::channel();
         self.waiting.push_back(Waiting { request, reply });
-        let busy = UploadError::Busy { acknowledged: self.progress.acknowledged() };
         Box::pin(async move {
             match tokio::time::timeout(MOMENT, turn).await {
                 Ok(Ok(writer)) => writer,
                 Ok(Err(_ended)) => Err(UploadError::Unknown),
-                Err(_elapsed) => Err(busy),
+                Err(_elapsed) => Err(UploadError::Busy),
             }
         })
     }
@@ -390,7 +412,7 @@ impl Handler<Append> for Session {
         }
         let written = self.write(at, &pieces);
         if written.is_err() {
-            self.roll_back();
+            self.roll_back(context);
             self.next_turn(context);
         }
         written
@@ -412,8 +434,8 @@ impl Handler<Acknowledge> for Session {
         let advance = AdvanceUpload { id: self.id, bytes: self.progress.received(), now };
         let synced = self.must_have_turn(turn).and_then(|()| self.sync());
         let recorded = async move {
-            synced?;
-            db.write(advance).await.map_err(asked)
+            synced.map_err(|error| (false, error))?;
+            db.write(advance).await.map_err(|error| (undecided(&error), asked(error)))
         };
         AtomicResponse::new(Box::pin(recorded.into_actor(self).map(move |recorded, session, context| {
             let result = match recorded {
@@ -421,12 +443,18 @@ impl Handler<Acknowledge> for Session {
                     session.present = None;
                     Ok(session.progress.acknowledge())
                 }
+                // Its row is gone, so there is nothing to go on with.
                 Ok(false) => {
-                    session.broken = true;
+                    session.end(context);
                     Err(UploadError::Unknown)
                 }
-                Err(error) => {
-                    session.forget_turn(turn);
+                // The row may count these bytes yet, so they stay: the next request asks it.
+                Err((true, error)) => {
+                    session.rest(context);
+                    Err(error)
+                }
+                Err((false, error)) => {
+                    session.forget_turn(turn, context);
                     Err(error)
                 }
             };
@@ -438,9 +466,9 @@ impl Handler<Acknowledge> for Session {
 
 impl Session {
     /// Rolls back, if it still is this turn.
-    fn forget_turn(&mut self, turn: u64) {
+    fn forget_turn(&mut self, turn: u64, context: &mut Context<Self>) {
         if self.present.as_ref().is_some_and(|present| present.turn == turn) {
-            self.roll_back();
+            self.roll_back(context);
         }
     }
 }
@@ -448,8 +476,6 @@ impl Session {
 /// What an upload says of itself.
 #[derive(Debug, Clone)]
 pub struct Status {
-    /// Where the blob shall be.
-    pub repository: RepositoryName,
     /// How many bytes are acknowledged.
     pub acknowledged: u64,
 }
@@ -463,47 +489,7 @@ impl Handler<GetStatus> for Session {
     type Result = Result<Status, UploadError>;
 
     fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> Self::Result {
-        if self.broken {
-            return Err(UploadError::Unknown);
-        }
-        Ok(Status { repository: self.repository.clone(), acknowledged: self.progress.acknowledged() })
+        self.must_be_open()?;
+        Ok(Status { acknowledged: self.progress.acknowledged() })
     }
-}
-
-/// Ends the upload, unless something happened in it since `unless_active_since`. Says whether it ended.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<bool, UploadError>")]
-pub(super) struct End {
-    pub(super) unless_active_since: Option<Timestamp>,
-}
-
-impl Handler<End> for Session {
-    type Result = AtomicResponse<Self, Result<bool, UploadError>>;
-
-    fn handle(&mut self, End { unless_active_since }: End, _: &mut Self::Context) -> Self::Result {
-        let active = self.present.as_ref().map(|present| present.received_at) > unless_active_since;
-        let spare = unless_active_since.is_some() && active;
-        let (db, id) = (self.shared.db.clone(), self.id);
-        let forgotten = async move {
-            if spare {
-                return Ok(false);
-            }
-            db.write(DeleteUpload(id)).await.map_err(asked).map(|()| true)
-        };
-        AtomicResponse::new(Box::pin(forgotten.into_actor(self).map(|ended, session, context| {
-            if let Ok(true) = ended {
-                session.end(context);
-            }
-            ended
-        })))
-    }
-}
-
-/// Completes the upload.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<u64, UploadError>")]
-pub(super) struct Finish {
-    pub(super) turn: u64,
-    pub(super) digest: Digest,
-    pub(super) origin: Origin,
 }

@@ -38,11 +38,6 @@ impl Writer {
         Self { session, turn, at }
     }
 
-    /// How many bytes the upload has with what was appended so far.
-    pub fn offset(&self) -> u64 {
-        self.at
-    }
-
     /// Sends bytes at once; the answer says that they are written, not that they last. Appends are taken in the order
     /// of the calls, so the next may be sent before the answer to the last.
     pub fn append(&mut self, pieces: Vec<Bytes>) -> impl Future<Output = Result<(), UploadError>> + use<> {

@@ -187,11 +187,9 @@ impl World {
     fn push(&mut self, at: Repository, number: u8) {
         let (worker, now) = (self.worker().clone(), self.now());
         let pushing = tokio::task::spawn_local(async move {
-            let begin = BeginOnce { repository: name(at), algorithm: Algorithm::Sha256 };
-            let Ok(session) = worker.uploads.ask(begin).await else { return false };
-            let Ok(mut writer) = session.ask(BeginRequest { at: None, length: None }).await else {
-                return false;
-            };
+            let request = BeginRequest { at: None, length: None };
+            let begin = BeginOnce { repository: name(at), algorithm: Algorithm::Sha256, request };
+            let Ok(mut writer) = worker.uploads.ask(begin).await else { return false };
             writer.append(vec![Bytes::from(content(number))]).await.is_ok()
                 && writer.finish(blob(number), Origin::default()).await.is_ok()
         });

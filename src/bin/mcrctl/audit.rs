@@ -102,12 +102,11 @@ fn tail(client: &Client, output: &Output, filter: &Filter) -> anyhow::Result<()>
             }
         }
         last = fresh.first().map_or(last, id);
-        for entry in fresh.iter().rev() {
-            if output.is_json() {
-                say(&entry.to_string());
-            } else {
-                output.list(&json!({"total": 0, "items": [entry]}), COLUMNS);
-            }
+        fresh.reverse();
+        if output.is_json() {
+            fresh.iter().for_each(|entry| say(&entry.to_string()));
+        } else if !fresh.is_empty() {
+            output.list(&json!({"total": 0, "items": fresh}), COLUMNS);
         }
         std::thread::sleep(INTERVAL);
     }

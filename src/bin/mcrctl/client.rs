@@ -53,9 +53,25 @@ impl Client {
 
     /// Asks, and answers the JSON; `Null` where there is none.
     pub(crate) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        self.call_or(method, path, body, |_| false)
+    }
+
+    /// `GET` of whether the registry is ready, which is told also where it is not.
+    pub(crate) fn ready(&self) -> anyhow::Result<Value> {
+        self.call_or(Method::GET, "/v1/ready", None, |json| json["checks"].is_array())
+    }
+
+    /// Asks, and answers the JSON also of an answer that is no success but `tells` what was asked for.
+    fn call_or(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        tells: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
         let (status, text) = self.send(&method, path, body)?;
         let json = serde_json::from_str::<Value>(&text).unwrap_or_default();
-        if (200..300).contains(&status) {
+        if (200..300).contains(&status) || tells(&json) {
             return Ok(json);
         }
         let said = json["error"].as_str().unwrap_or("the server gave no reason");

@@ -89,9 +89,6 @@ enum Command {
         /// The shell
         shell: Shell,
     },
-    /// Print the help of every command as Markdown
-    #[command(hide = true)]
-    HelpMarkdown,
 }
 
 fn main() -> ExitCode {
@@ -107,16 +104,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { connection, json, yes, command } = arguments;
-    match command {
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "mcrctl", &mut std::io::stdout());
-            return Ok(());
-        }
-        Command::HelpMarkdown => {
-            print!("{}", output::help_as_markdown(&mut Arguments::command()));
-            return Ok(());
-        }
-        _ => {}
+    if let Command::Completions { shell } = command {
+        clap_complete::generate(shell, &mut Arguments::command(), "mcrctl", &mut std::io::stdout());
+        return Ok(());
     }
     let settings = Settings::find(connection)?;
     let output = Output::new(json, yes);
@@ -125,8 +115,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let client = Client::new(&settings)?;
     match command {
-        Command::Login(_) | Command::Completions { .. } | Command::HelpMarkdown => Ok(()),
-        Command::Logout => session::logout(&client, &settings),
+        Command::Login(_) | Command::Completions { .. } => Ok(()),
+        Command::Logout => session::logout(&client, &settings, &output),
         Command::Status => session::status(&client, &output),
         Command::Repo(verb) => verb.run(&client, &output),
         Command::Tag(verb) => verb.run(&client, &output),

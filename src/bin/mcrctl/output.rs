@@ -118,7 +118,8 @@ fn table(heads: Vec<String>, rows: Vec<Vec<String>>) {
     }
 }
 
-/// The help of a command and all below it.
+/// The help of a command and all below it, for `docs/mcrctl.md`.
+#[cfg(test)]
 pub(crate) fn help_as_markdown(command: &mut clap::Command) -> String {
     command.build();
     let mut text = String::from("# mcrctl\n\nWhat the program says of itself with `--help`.\n");
@@ -126,6 +127,7 @@ pub(crate) fn help_as_markdown(command: &mut clap::Command) -> String {
     text
 }
 
+#[cfg(test)]
 fn describe(command: &mut clap::Command, text: &mut String) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
     let help = command.render_long_help().to_string();

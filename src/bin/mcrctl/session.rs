@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Read, Write};
 
 use anyhow::{Context, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::client::Client;
@@ -51,19 +51,18 @@ impl Login {
 }
 
 /// Gives the token back and forgets it.
-pub(crate) fn logout(client: &Client, settings: &Settings) -> anyhow::Result<()> {
+pub(crate) fn logout(client: &Client, settings: &Settings, output: &Output) -> anyhow::Result<()> {
     if client.has_token() {
         client.call(Method::POST, "/v1/auth/logout", None)?;
     }
     settings.remember(None)?;
-    say("logged out");
+    output.done("logged out");
     Ok(())
 }
 
-/// Shows whether the registry is ready, who asks, and what its actors say.
+/// Shows whether the registry is ready, who asks, and what its actors say. Fails when it is not ready.
 pub(crate) fn status(client: &Client, output: &Output) -> anyhow::Result<()> {
-    let (me, ready, actors) =
-        (client.get("/v1/auth/me")?, client.get("/v1/ready")?, client.get("/v1/actors")?);
+    let (me, ready, actors) = (client.get("/v1/auth/me")?, client.ready()?, client.get("/v1/actors")?);
     let repositories = client.get("/v1/repositories?n=1")?;
     let uploads = client.get("/v1/uploads?n=1")?;
     let status = json!({
@@ -72,15 +71,20 @@ pub(crate) fn status(client: &Client, output: &Output) -> anyhow::Result<()> {
     });
     if output.is_json() {
         output.one(&status, &[]);
-        return Ok(());
+    } else {
+        show(&status, output);
     }
-    output.one(&status, &[("ready", "ready"), ("repositories", "repositories"), ("uploads", "uploads")]);
-    output.one(&me["principal"], &[("logged in as", "name"), ("roles", "roles")]);
+    if ready["ready"] == true { Ok(()) } else { bail!("the registry is not ready: a check says no") }
+}
+
+fn show(status: &Value, output: &Output) {
+    output.one(status, &[("ready", "ready"), ("repositories", "repositories"), ("uploads", "uploads")]);
+    output.one(&status["principal"], &[("logged in as", "name"), ("roles", "roles")]);
     say("");
-    let checks = json!({"total": 0, "items": ready["checks"]});
+    let checks = json!({"total": 0, "items": status["checks"]});
     output.list(&checks, &[("CHECK", "name"), ("OK", "ok"), ("DETAIL", "detail")]);
     say("");
-    let actors = json!({"total": 0, "items": actors["actors"]});
+    let actors = json!({"total": 0, "items": status["actors"]});
     output.list(
         &actors,
         &[
@@ -91,5 +95,4 @@ pub(crate) fn status(client: &Client, output: &Output) -> anyhow::Result<()> {
             ("MEAN US", "mean_us"),
         ],
     );
-    Ok(())
 }

@@ -79,11 +79,12 @@ impl Settings {
         let file = file()?;
         let remembered = remembered(&file)?;
         let server = connection.server.or_else(|| variable("MCRCTL_SERVER"));
+        let server = server.map(|url| url.trim_end_matches('/').to_owned());
         // A remembered token is for the registry that gave it.
         let is_other = server.is_some() && server != remembered.server;
         let token = connection.token.or_else(|| variable("MCRCTL_TOKEN"));
         Ok(Self {
-            server: server.or(remembered.server).map(|url| url.trim_end_matches('/').to_owned()),
+            server: server.or(remembered.server),
             ca_cert: connection
                 .ca_cert
                 .or_else(|| variable("MCRCTL_CA_CERT").map(PathBuf::from))

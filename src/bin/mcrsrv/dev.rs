@@ -100,8 +100,8 @@ struct Admin {
     new: Option<Secret>,
 }
 
-/// Makes the administrator, with the password in the file, which is made first: a start that is cut short in between
-/// leaves a password that the next start uses.
+/// Makes the administrator where nobody has an account, with the password in the file, which is made first: a start that is
+/// cut short in between leaves a password that the next start uses.
 async fn ensure_admin(registry: &Registry, file: &Path) -> anyhow::Result<Admin> {
     let (password, found) = match fs::read_to_string(file) {
         Ok(text) => (Secret::new(text.trim_end()), true),
@@ -113,7 +113,11 @@ async fn ensure_admin(registry: &Registry, file: &Path) -> anyhow::Result<Admin>
         let written = durable_file::write(file, line.as_bytes(), Readers::Owner);
         written.with_context(|| format!("cannot write {}", file.display()))?;
     }
-    let ensured = registry.ensure_admin(ADMIN, &password).await.context("cannot make the administrator")?;
+    // One that somebody has deleted stays so.
+    let ensured = match registry.has_accounts().await? {
+        true => Ensured::AlreadyThere,
+        false => registry.ensure_admin(ADMIN, &password).await.context("cannot make the administrator")?,
+    };
     Ok(match ensured {
         Ensured::Created => Admin { file: Some(file.to_owned()), new: Some(password) },
         Ensured::AlreadyThere if found => Admin { file: Some(file.to_owned()), new: None },

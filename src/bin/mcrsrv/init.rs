@@ -19,9 +19,9 @@ pub(crate) struct Arguments {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The name of the first administrator
-    #[arg(long, value_name = "NAME", default_value = "admin", value_parser = user_name)]
-    admin: String,
+    /// The name of the first administrator, where accounts are kept in the registry [default: admin]
+    #[arg(long, value_name = "NAME", value_parser = user_name)]
+    admin: Option<String>,
     /// Take the administrator's password from standard input instead of making one up
     #[arg(long)]
     password_stdin: bool,
@@ -41,12 +41,16 @@ fn user_name(text: &str) -> Result<String, String> {
 /// make.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config, std::env::vars_os())?;
+    let is_local = config.mcias.is_none();
+    if !is_local && (arguments.admin.is_some() || arguments.password_stdin) {
+        let message = "with MCIAS no administrator is made: leave out --admin and --password-stdin";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     setup::log(&config)?;
     setup::certificate(&config)?;
     let given = if arguments.password_stdin { Some(read_password(std::io::stdin())?) } else { None };
     let _lock = setup::lock(&config, "mcrsrv init")?;
-    let name = &arguments.admin;
-    let is_local = config.mcias.is_none();
+    let name = arguments.admin.as_deref().unwrap_or("admin");
     let made = actix_rt::System::new().block_on(async {
         let registry = setup::registry(&config).await?;
         let password = given.clone().map_or_else(setup::new_password, Ok)?;

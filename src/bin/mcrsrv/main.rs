@@ -2,6 +2,7 @@
 
 mod dev;
 mod init;
+mod open_files;
 mod restore;
 mod server;
 mod setup;

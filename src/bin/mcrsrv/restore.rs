@@ -31,5 +31,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         "restored the snapshot of {}: {} blobs, {} bytes; {} were missing or bad when it was taken",
         manifest.taken_at, manifest.blobs, manifest.bytes, manifest.error_count
     ));
+    say(
+        "accounts, passwords, robot tokens and rules are those of that time: revoke again what was revoked since",
+    );
     Ok(())
 }

@@ -21,7 +21,7 @@ use mcr::signals::{Signal, Signals};
 use mcr::tls::{self, Certificate};
 use mcr_actors::registry::Registry;
 
-use crate::{Failure, say, setup};
+use crate::{Failure, open_files, say, setup};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,6 +91,7 @@ impl Running {
         reread: Reread,
     ) -> anyhow::Result<Self> {
         let server = &config.server;
+        open_files::allow(server.max_connections);
         let tls = certificate
             .clone()
             .map(|certificate| tls::server_config(certificate, server.http2))

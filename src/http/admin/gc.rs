@@ -7,7 +7,7 @@ use mcr_actors::gc::{GetGcStatus, Outcome, Report, StartSweep, StopSweep, Trigge
 use super::model::{GcStatusModel, List, NewSweep, Problem, SweepItemModel, SweepModel, SweepStarted};
 use super::path::Target;
 use super::routes::AdminCall;
-use super::{json_or_default, not_found, page};
+use super::{far_page, json_or_default, not_found, page};
 use crate::http::error::ApiError;
 
 /// Begins a sweep; `GET /v1/gc/status` tells how it goes.
@@ -66,6 +66,10 @@ pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let running = worker.gc.ask(GetGcStatus).await?.running;
     let (rows, total) = worker.db.read(ListSweeps { offset, limit }).await?;
     let model = |row: SweepRow| match &running {
+        // One that has only just begun has no number yet.
+        Some(report) if report.id == 0 && report.started_at == row.started_at.as_millis() => {
+            Some(Report { id: row.id, ..report.clone() }.into())
+        }
         Some(report) if report.id == row.id => Some(report.clone().into()),
         _ => past(row),
     };
@@ -79,7 +83,7 @@ pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     (status = 403, body = Problem)))]
 pub async fn items(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let Target::SweepItems(sweep) = call.target else { return Err(not_found("sweep")) };
-    let (limit, offset) = page(call)?;
+    let (limit, offset) = far_page(call)?;
     let (rows, total) = call.state.worker.db.read(ListItems { sweep, offset, limit }).await?;
     let model = |(kind, repository, name, bytes)| SweepItemModel { kind, repository, name, bytes };
     Ok(HttpResponse::Ok().json(List { total, items: rows.into_iter().map(model).collect() }))

@@ -22,22 +22,24 @@ use serde::de::DeserializeOwned;
 
 use self::routes::AdminCall;
 use super::body::collect;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 
 /// The longest JSON body in bytes.
 const MAX_BODY: u64 = 256 * 1024;
 /// Entries of a page when none are asked for, and at most.
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
-/// The deepest page: beyond it, filters find entries faster.
+/// The deepest page of a list whose entries are passed over one by one.
 const MAX_OFFSET: usize = 1_000_000;
+/// The deepest of any: the largest number that SQLite has.
+const FAR: usize = usize::MAX >> 1;
 
 /// Reads a JSON body.
 ///
 /// # Errors
 /// 400 with what is wrong, 413 when it is too long.
 async fn json<T: DeserializeOwned>(call: &mut AdminCall) -> Result<T, ApiError> {
-    let body: Bytes = collect(&mut call.payload, MAX_BODY, call.state.options.read_timeout).await?;
+    let body = body(call).await?;
     parse(&body)
 }
 
@@ -46,8 +48,13 @@ async fn json<T: DeserializeOwned>(call: &mut AdminCall) -> Result<T, ApiError> 
 /// # Errors
 /// As [`json`].
 async fn json_or_default<T: DeserializeOwned + Default>(call: &mut AdminCall) -> Result<T, ApiError> {
-    let body: Bytes = collect(&mut call.payload, MAX_BODY, call.state.options.read_timeout).await?;
+    let body = body(call).await?;
     if body.is_empty() { Ok(T::default()) } else { parse(&body) }
+}
+
+/// The body of a request. Errors of the admin API show no code.
+async fn body(call: &mut AdminCall) -> Result<Bytes, ApiError> {
+    collect(&mut call.payload, MAX_BODY, call.state.options.read_timeout, Code::Unsupported).await
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
@@ -59,20 +66,35 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     })
 }
 
-/// `n` and `offset`.
+/// `n`, of which no more than [`MAX_PAGE`] are given, and `offset`.
+///
+/// # Errors
+/// 400 when one is no number, or `offset` is larger than [`MAX_OFFSET`].
+fn page(call: &AdminCall) -> Result<(usize, usize), ApiError> {
+    let (limit, offset) = far_page(call)?;
+    if offset > MAX_OFFSET {
+        let message = format!("offset may be {MAX_OFFSET} at most: narrow the list instead");
+        return Err(ApiError::admin(StatusCode::BAD_REQUEST, message));
+    }
+    Ok((limit, offset))
+}
+
+/// The same for a list in which nothing has to be passed over to begin far behind its start.
 ///
 /// # Errors
 /// 400 when one is no number.
-fn page(call: &AdminCall) -> Result<(usize, usize), ApiError> {
-    let number = |key: &str, default: usize, most: usize| {
+fn far_page(call: &AdminCall) -> Result<(usize, usize), ApiError> {
+    let number = |key: &str, default: usize| {
         let Some(text) = call.query.get(key) else { return Ok(default) };
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = if digits { Some(text.parse().unwrap_or(most)) } else { None };
-        number.map(|number: usize| number.min(most)).ok_or_else(|| {
-            ApiError::admin(StatusCode::BAD_REQUEST, format!("{key} is a number, such as {key}={default}"))
-        })
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits {
+            // More than fits is more than anything has.
+            return Ok(text.parse().unwrap_or(usize::MAX).min(FAR));
+        }
+        let message = format!("{key} is a number, such as {key}={default}");
+        Err(ApiError::admin(StatusCode::BAD_REQUEST, message))
     };
-    Ok((number("n", PAGE, MAX_PAGE)?, number("offset", 0, MAX_OFFSET)?))
+    Ok((number("n", PAGE)?.min(MAX_PAGE), number("offset", 0)?))
 }
 
 fn not_found(what: impl std::fmt::Display) -> ApiError {

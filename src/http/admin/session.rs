@@ -36,6 +36,10 @@ pub async fn logout(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let Some(Credentials::Token(token)) = credentials(&call.request)? else {
         return Err(ApiError::admin(StatusCode::BAD_REQUEST, "only a token can be given back; use Bearer"));
     };
+    if call.caller.as_ref().is_some_and(|caller| caller.principal.is_anonymous()) {
+        let message = "an anonymous token is nobody's and ends by itself";
+        return Err(ApiError::admin(StatusCode::BAD_REQUEST, message));
+    }
     let worker = &call.state.worker;
     worker.auth.ask(Logout { token }).await?;
     let (origin, now, event) = (call.origin(), worker.clock.now(), Event::new(EventName::Logout));

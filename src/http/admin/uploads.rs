@@ -2,11 +2,8 @@
 
 use actix_web::HttpResponse;
 use mcr_actors::ask::AskError;
-use mcr_actors::db::queries::audit::Record;
 use mcr_actors::db::queries::uploads::{FindUpload, ListUploads};
-use mcr_actors::domain::{Event, EventName};
 use mcr_actors::upload::{Cancel, UploadError};
-use serde_json::json;
 
 use super::model::{List, Problem, UploadModel};
 use super::path::Target;
@@ -45,14 +42,9 @@ pub async fn cancel(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let worker = &call.state.worker;
     let unknown = || not_found(format!("upload {id}"));
     let row = worker.db.read(FindUpload(id)).await?.ok_or_else(unknown)?;
-    let repository = row.repository.clone();
-    match worker.uploads.ask(Cancel { id, repository }).await {
-        Err(AskError::Refused(UploadError::Unknown)) => return Err(unknown()),
-        cancelled => cancelled?,
+    match worker.uploads.ask(Cancel { id, repository: row.repository, origin: call.origin() }).await {
+        Err(AskError::Refused(UploadError::Unknown)) => Err(unknown()),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(HttpResponse::NoContent().finish()),
     }
-    let event = Event::new(EventName::UploadCancelled).at(&row.repository);
-    let event = event.with(json!({"upload": id.to_string(), "owner": row.owner.name}));
-    let (origin, now) = (call.origin(), worker.clock.now());
-    worker.db.write(Record { origin, now, event }).await?;
-    Ok(HttpResponse::NoContent().finish())
 }

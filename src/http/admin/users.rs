@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
-use mcr_actors::auth_cache::local::new_token;
+use mcr_actors::auth_cache::local::{self, new_token};
 use mcr_actors::auth_cache::{Administer, Secret};
 use mcr_actors::db::queries::audit::Audited;
 use mcr_actors::db::queries::users::{
@@ -73,7 +73,11 @@ async fn hash(call: &AdminCall, password: Option<String>) -> Result<Option<Strin
     if !(SHORTEST_PASSWORD..=1024).contains(&password.len()) {
         return Err(bad(format!("a password has {SHORTEST_PASSWORD} to 1024 bytes")));
     }
-    Ok(Some(call.state.worker.passwords.hash(Secret::new(password)).await?))
+    let password = Secret::new(password);
+    if local::is_token(&password) {
+        return Err(bad("a password must not look like a token: it would be judged as one"));
+    }
+    Ok(Some(call.state.worker.passwords.hash(password).await?))
 }
 
 /// Lists accounts by name.

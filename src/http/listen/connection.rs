@@ -3,6 +3,8 @@
 //! - A server that stops waits for its connections. The library closes idle HTTP/1.1 connections by itself, but an idle
 //!   HTTP/2 connection would hold the stop up until the time-out, so its stream ends here once its last answer is out.
 //! - A write that makes no progress is given up after a while.
+//! - An HTTP/2 client may have any number of requests in flight, since the library sets no limit: with far too many the
+//!   connection ends.
 //! - A kept-alive HTTP/1.1 connection whose client begins the next request and never ends its head is closed, and so is
 //!   an HTTP/2 connection without a request, which the library keeps for as long as its client answers pings.
 //!
@@ -16,12 +18,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use actix_http::{Protocol, Request};
+use actix_http::{HttpMessage, Protocol, Request};
 use actix_server::GracefulShutdownSignal;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+/// With how many requests in flight a connection ends. Refusals are in flight too for as long as nobody reads them, so
+/// that only this bounds what one connection holds. Go's proxies have up to 1000.
+pub(super) const MOST_IN_FLIGHT: usize = 4096;
 
 /// The time-outs of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +49,13 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// Counts a request in, until what is returned is dropped.
+    /// Counts a request in, until what is returned is dropped, and leaves its [`Place`] with it.
     pub(super) fn begin(request: &Request) -> Option<InFlight> {
         let activity = Rc::clone(request.conn_data::<Rc<Activity>>()?);
-        activity.in_flight.set(activity.in_flight.get() + 1);
+        let place = activity.in_flight.get() + 1;
+        activity.in_flight.set(place);
         activity.served.set(true);
+        request.extensions_mut().insert(Place(place));
         Some(InFlight(activity))
     }
 
@@ -55,6 +63,10 @@ impl Activity {
         self.in_flight.get() == 0
     }
 }
+
+/// How many requests of its connection were in flight when a request began, with itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place(pub(super) usize);
 
 /// A request in flight.
 #[derive(Debug)]
@@ -193,13 +205,21 @@ impl<IO> Connection<IO> {
 }
 
 fn timed_out(why: &str) -> io::Error {
+    closed(io::ErrorKind::TimedOut, why)
+}
+
+fn closed(kind: io::ErrorKind, why: &str) -> io::Error {
     log::debug!("a connection is closed: {why}");
-    io::Error::new(io::ErrorKind::TimedOut, why)
+    io::Error::new(kind, why)
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.activity.in_flight.get() > MOST_IN_FLIGHT {
+            let error = closed(io::ErrorKind::ConnectionAborted, "far too many requests are in flight");
+            return Poll::Ready(Err(error));
+        }
         match Pin::new(&mut this.io).poll_read(cx, buf) {
             Poll::Pending => this.poll_nothing_to_read(cx),
             ready => ready,

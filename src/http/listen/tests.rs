@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn options() -> ListenOptions {
     ListenOptions {
         workers: 1,
-        max_connections: 100,
+        // The number of TLS handshakes follows it, for all servers of the process.
+        max_connections: 400,
         head_timeout: Duration::from_millis(300),
         idle_timeout: Duration::from_secs(1),
         write_timeout: Duration::ZERO,
@@ -213,6 +214,20 @@ fn alpn_says_what_the_configuration_says() {
 }
 
 #[test]
+fn clients_that_connect_and_are_silent_do_not_keep_others_out() {
+    let server = Running::start(options(), Some(false));
+    let silent: Vec<TcpStream> = (0..300).map(|_| server.plain()).collect();
+    let began = Instant::now();
+    let mut stream = server.tls(&["http/1.1"]);
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    assert!(read_until(&mut stream, "hello").starts_with("HTTP/1.1 200"));
+    let took = began.elapsed();
+    assert!(took < HANDSHAKE_TIMEOUT / 2, "it waited {took:?} for others to be given up");
+    drop((silent, stream));
+    server.stop();
+}
+
+#[test]
 fn an_idle_connection_does_not_hold_a_stop_up() {
     let server = Running::start(ListenOptions { idle_timeout: Duration::from_secs(60), ..options() }, None);
     let mut stream = server.plain();
@@ -326,4 +341,31 @@ fn an_http2_request_in_flight_is_answered_in_full_before_a_stop() {
     assert_eq!(client.block_on(http2_get(&mut requests, "/slow")), SLOW_BODY);
     let took = stopper.join().unwrap();
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn an_http2_connection_with_far_too_many_requests_ends_and_they_with_it() {
+    // The library counts a time-out from a clock that stood still while the worker was busy.
+    let server = Running::start(ListenOptions { head_timeout: PATIENCE, ..options() }, Some(true));
+    let client = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (requests, connection) = client.block_on(http2(&server));
+    client.block_on(async {
+        let (mut requests, mut unread) = (requests, Vec::new());
+        for _ in 0..=connection::MOST_IN_FLIGHT {
+            // Refused once the server has given the connection up.
+            let Ok(ready) = requests.ready().await else { break };
+            requests = ready;
+            let request = http::Request::get("https://localhost/endless").body(()).unwrap();
+            match requests.send_request(request, true) {
+                Ok((answer, _)) => unread.push(answer),
+                Err(_) => break,
+            }
+        }
+        tokio::time::timeout(PATIENCE, connection).await.unwrap().unwrap();
+    });
+    wait_for(&server.seen.endless_ended);
+    let (mut requests, _connection) = client.block_on(http2(&server));
+    assert_eq!(client.block_on(http2_get(&mut requests, "/")), "hello".len());
+    drop(requests);
+    server.stop();
 }

@@ -125,7 +125,9 @@ pub async fn put(call: &mut Call) -> Result<HttpResponse, ApiError> {
         Reference::Tag(tag) => (Algorithm::Sha256, vec![tag.clone()], None),
         Reference::Digest(digest) => (digest.algorithm(), tag_parameters(call)?, Some(*digest)),
     };
-    let body = collect(&mut call.payload, options.max_manifest_size, options.read_timeout).await?;
+    let body =
+        collect(&mut call.payload, options.max_manifest_size, options.read_timeout, Code::ManifestInvalid)
+            .await?;
     let manifest = Manifest::parse(algorithm, media_type, body)?;
     if let Some(claimed) = named {
         mcr_actors::upload::state::verify(claimed, manifest.digest)?;

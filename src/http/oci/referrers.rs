@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use mcr_actors::db::queries::referrers::{ListReferrers, Referrer};
 use mcr_actors::domain::MediaType;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{next_page, wrong_target};
 use crate::http::error::ApiError;
@@ -14,8 +14,6 @@ use crate::http::routes::Call;
 
 /// Most entries of one page.
 const MAX_ENTRIES: usize = 1000;
-/// Most bytes of the entries of one page: clients read no more than 4 MiB of an index.
-const MAX_BYTES: usize = 3 * 1024 * 1024;
 
 fn descriptor(referrer: &Referrer) -> Value {
     let mut descriptor = json!({
@@ -26,26 +24,15 @@ fn descriptor(referrer: &Referrer) -> Value {
     if let Some(artifact_type) = &referrer.artifact_type {
         descriptor["artifactType"] = json!(artifact_type);
     }
-    if let Some(annotations) =
-        referrer.annotations.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok())
+    let annotations = referrer.annotations.as_deref();
+    if let Some(mut annotations) =
+        annotations.and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok())
     {
-        descriptor["annotations"] = annotations;
+        // Pushes were not always held to this, and Go refuses a whole list for one value that is no string.
+        annotations.retain(|_, value| value.is_string());
+        descriptor["annotations"] = annotations.into();
     }
     descriptor
-}
-
-/// As many entries as fit into one answer, and whether that was all of them.
-fn fitting(referrers: &[Referrer]) -> (Vec<Value>, bool) {
-    let mut bytes = 0;
-    let mut entries = Vec::with_capacity(referrers.len());
-    for referrer in referrers {
-        bytes += 256 + referrer.annotations.as_ref().map_or(0, String::len);
-        if bytes > MAX_BYTES && !entries.is_empty() {
-            return (entries, false);
-        }
-        entries.push(descriptor(referrer));
-    }
-    (entries, true)
 }
 
 /// `GET /v2/<name>/referrers/<digest>`: an index, also when there are none.
@@ -61,12 +48,12 @@ pub async fn list(call: &mut Call) -> Result<HttpResponse, ApiError> {
         limit,
     };
     let page = call.state.worker.db.read(query).await?;
-    let (entries, all) = fitting(&page.items);
+    let entries: Vec<Value> = page.items.iter().map(descriptor).collect();
     let mut response = HttpResponse::Ok();
     response.content_type(MediaType::OCI_INDEX);
-    if let (true, Some(last)) = (page.more || !all, entries.len().checked_sub(1)) {
+    if let (true, Some(last)) = (page.more, page.items.last()) {
         let limit = limit.to_string();
-        let mut pairs = vec![("last", page.items[last].digest.as_str()), ("n", limit.as_str())];
+        let mut pairs = vec![("last", last.digest.as_str()), ("n", limit.as_str())];
         pairs.extend(artifact_type.as_deref().map(|artifact_type| ("artifactType", artifact_type)));
         let path = format!("/v2/{repository}/referrers/{subject}");
         response.insert_header((header::LINK, next_page(&path, &pairs)));

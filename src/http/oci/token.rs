@@ -91,7 +91,8 @@ async fn renewed(call: &Call, held: Secret) -> Result<HttpResponse, ApiError> {
 
 /// The credentials of the OAuth2 form that docker 29 and containerd send first.
 async fn from_form(call: &mut Call) -> Result<Option<Credentials>, ApiError> {
-    let body = collect(&mut call.payload, MAX_FORM, call.state.options.read_timeout).await?;
+    let body =
+        collect(&mut call.payload, MAX_FORM, call.state.options.read_timeout, Code::Unsupported).await?;
     let form = Query::parse(&body);
     match form.get("grant_type") {
         Some("password") => Ok(match (form.get("username"), form.get("password")) {

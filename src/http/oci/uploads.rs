@@ -3,14 +3,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
-use mcr_actors::ask::{AskError, Handle};
+use mcr_actors::ask::Handle;
 use mcr_actors::blob_store::Check;
 use mcr_actors::db::queries::audit::Audited;
 use mcr_actors::db::queries::blobs::{FindBlob, Linked, MountBlob, RepositoriesWithBlob};
 use mcr_actors::domain::{Action, Algorithm, Digest, Event, EventName, RepositoryName};
-use mcr_actors::upload::{
-    Begin, BeginOnce, BeginRequest, Cancel, Find, GetStatus, Owner, Session, UploadError, Writer,
-};
+use mcr_actors::upload::{Begin, BeginOnce, BeginRequest, Cancel, Find, GetStatus, Owner, Session, Writer};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -55,9 +53,11 @@ async fn upload_whole(
     repository: RepositoryName,
     digest: Digest,
 ) -> Result<HttpResponse, ApiError> {
-    let begin = BeginOnce { repository: repository.clone(), algorithm: digest.algorithm() };
-    let session = call.state.worker.uploads.ask(begin).await?;
-    let writer = write_body(call, &session).await?;
+    let announced = Announced::of(call)?;
+    let (algorithm, request) = (digest.algorithm(), announced.request());
+    let begin = BeginOnce { repository: repository.clone(), algorithm, request };
+    let writer = call.state.worker.uploads.ask(begin).await?;
+    let writer = send_body(call, announced, writer).await?;
     writer.finish(digest, call.origin()).await?;
     Ok(created(call, &repository, &digest))
 }
@@ -148,45 +148,52 @@ pub async fn finish(call: &mut Call) -> Result<HttpResponse, ApiError> {
 /// `GET`: how far an upload has come.
 pub async fn status(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let (repository, id, session) = find(call).await?;
-    let status = session.ask(GetStatus).await.map_err(gone)?;
+    let status = session.ask(GetStatus).await?;
     let mut response = accepted(call, &repository, id, status.acknowledged);
-    *response.head_mut() = {
-        let mut head = actix_web::dev::ResponseHead::new(StatusCode::NO_CONTENT);
-        head.headers = response.headers().clone();
-        head
-    };
+    *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
 }
 
 /// `DELETE`: ends an upload and forgets what came.
 pub async fn cancel(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Upload(repository, id) = call.target.clone() else { return Err(wrong_target()) };
-    call.state.worker.uploads.ask(Cancel { id, repository }).await?;
+    call.state.worker.uploads.ask(Cancel { id, repository, origin: call.origin() }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// A session that is gone has ended.
-fn gone(error: AskError<UploadError>) -> ApiError {
-    match error {
-        AskError::Down(_) => UploadError::Unknown.into(),
-        other => other.into(),
+/// What a request says of its body.
+#[derive(Clone, Copy)]
+struct Announced {
+    chunk: Option<Chunk>,
+    length: Option<u64>,
+}
+
+impl Announced {
+    fn of(call: &Call) -> Result<Self, ApiError> {
+        let (chunk, length) = (content_range(call)?, content_length(call)?);
+        match (chunk, length) {
+            (Some(chunk), Some(length)) if chunk.length != length => Err(wrong_length(chunk.length, length)),
+            _ => Ok(Self { chunk, length }),
+        }
+    }
+
+    fn request(self) -> BeginRequest {
+        BeginRequest { at: self.chunk.map(|chunk| chunk.start), length: self.length }
     }
 }
 
 /// Takes the turn and sends the body; what came is not acknowledged yet.
 async fn write_body(call: &mut Call, session: &Handle<Session>) -> Result<Writer, ApiError> {
-    let claimed = content_range(call)?;
-    let length = content_length(call)?;
-    if let (Some(Chunk { length: claimed, .. }), Some(length)) = (claimed, length)
-        && claimed != length
-    {
-        return Err(wrong_length(claimed, length));
-    }
-    let at = claimed.map(|chunk| chunk.start);
-    let mut writer = session.ask(BeginRequest { at, length }).await.map_err(gone)?;
+    let announced = Announced::of(call)?;
+    // A session that is gone has ended, or left its upload on disk: whoever asks again learns which.
+    let writer = session.ask(announced.request()).await?;
+    send_body(call, announced, writer).await
+}
+
+async fn send_body(call: &mut Call, announced: Announced, mut writer: Writer) -> Result<Writer, ApiError> {
     let read_timeout = call.state.options.read_timeout;
     let received = receive(&mut call.payload, &mut writer, read_timeout).await?;
-    match claimed {
+    match announced.chunk {
         Some(chunk) if chunk.length != received => Err(wrong_length(chunk.length, received)),
         _ => Ok(writer),
     }

@@ -2,43 +2,81 @@
 
 use std::sync::Arc;
 
-use actix::{ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
+use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
 
-use super::{AuthCache, Revoked, unavailable};
-use crate::auth_cache::{AuthError, Credentials, LoggedIn, Login, LoginAnonymous, Logout, anonymous};
+use super::{AuthCache, RETRY_AFTER, Revoked, unavailable};
+use crate::auth_cache::{AuthError, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret, anonymous};
 use crate::domain::Principal;
+
+/// How often a login begins anew because accounts changed meanwhile.
+const AGAIN: u32 = 3;
 
 impl Handler<Login> for AuthCache {
     type Result = ResponseActFuture<Self, Result<LoggedIn, AuthError>>;
 
-    fn handle(
-        &mut self,
-        Login { name, password, address }: Login,
-        context: &mut Self::Context,
-    ) -> Self::Result {
-        if name.is_empty() && password.expose().is_empty() {
+    fn handle(&mut self, login: Login, context: &mut Self::Context) -> Self::Result {
+        if login.name.is_empty() && login.password.expose().is_empty() {
             return Box::pin(std::future::ready(self.login_anonymous()).into_actor(self));
         }
+        self.login(login, AGAIN, context)
+    }
+}
+
+impl AuthCache {
+    /// Verifies, then makes a token. The password may have been changed in between, and the change revokes only the tokens
+    /// that it finds: one that was made while accounts changed is revoked, and the login begins anew.
+    fn login(
+        &mut self,
+        login: Login,
+        again: u32,
+        context: &mut Context<Self>,
+    ) -> ResponseActFuture<Self, Result<LoggedIn, AuthError>> {
+        let Login { name, password, address } = login.clone();
         let credentials = Credentials::Basic { name: name.clone(), password: password.clone() };
+        let before = self.changes;
         let found = self.find(self.introduction.key(&credentials), credentials, address, context);
         let provider = Arc::clone(&self.provider);
         let logged_in = async move {
             let known = found.await?.answer()?;
             match known.token_hash {
                 Some(_) => {
-                    Ok(LoggedIn { token: password, principal: known.principal, expires_at: known.expires_at })
+                    let (principal, expires_at) = (known.principal, known.expires_at);
+                    Ok((LoggedIn { token: password, principal, expires_at }, false))
                 }
                 None => {
                     let given = provider.login(&name, &password, known.principal).await;
-                    given.map_err(|error| unavailable(&error))?.ok_or(AuthError::Invalid)
+                    let given = given.map_err(|error| unavailable(&error))?.ok_or(AuthError::Invalid)?;
+                    Ok((given, true))
                 }
             }
         };
-        Box::pin(logged_in.into_actor(self))
+        Box::pin(logged_in.into_actor(self).then(move |given, cache, _| {
+            let undisturbed = cache.changes == before && before.begun == before.done;
+            match given {
+                Ok((given, true)) if !undisturbed => cache.begin_anew(login, &given.token, again),
+                given => Box::pin(std::future::ready(given.map(|(given, _)| given)).into_actor(cache)),
+            }
+        }))
     }
-}
 
-impl AuthCache {
+    fn begin_anew(
+        &self,
+        login: Login,
+        token: &Secret,
+        again: u32,
+    ) -> ResponseActFuture<Self, Result<LoggedIn, AuthError>> {
+        let (provider, token) = (Arc::clone(&self.provider), token.clone());
+        let revoked = async move { provider.logout(&token).await.map_err(|error| unavailable(&error)) };
+        Box::pin(revoked.into_actor(self).then(move |revoked, cache, context| match (revoked, again) {
+            (Ok(()), 1..) => cache.login(login, again - 1, context),
+            (Ok(()), 0) => {
+                let busy = Err(AuthError::Unavailable { retry_after: RETRY_AFTER });
+                Box::pin(std::future::ready(busy).into_actor(cache))
+            }
+            (Err(error), _) => Box::pin(std::future::ready(Err(error)).into_actor(cache)),
+        }))
+    }
+
     fn login_anonymous(&self) -> Result<LoggedIn, AuthError> {
         if !self.settings.anonymous {
             return Err(AuthError::Invalid);

@@ -61,8 +61,10 @@ impl<Q: WriteQuery> Handler<Administer<Q>> for AuthCache {
     type Result = ResponseActFuture<Self, Result<Q::Output, Q::Error>>;
 
     fn handle(&mut self, Administer(change): Administer<Q>, _: &mut Self::Context) -> Self::Result {
+        self.changes.begun += 1;
         let written = self.db.write(change);
         Box::pin(written.into_actor(self).then(|written, cache, _| {
+            cache.changes.done += 1;
             let forgotten = cache.forget(Revoked::Anything);
             async move {
                 forgotten.await;

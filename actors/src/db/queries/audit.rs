@@ -37,7 +37,7 @@ where
     }
 }
 
-/// Records what changed nothing else: a login, a denial.
+/// Records what is no change of the registry's content, accounts or rules: a login, a denial, a pull.
 #[derive(Debug)]
 pub struct Record {
     /// Who.

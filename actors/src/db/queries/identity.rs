@@ -47,6 +47,18 @@ impl ReadQuery for FindAccount {
     }
 }
 
+/// Whether there is an account, whichever it is.
+#[derive(Debug)]
+pub struct HasAccounts;
+
+impl ReadQuery for HasAccounts {
+    type Output = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, DbError> {
+        Ok(db.prepare_cached("SELECT 1 FROM users LIMIT 1")?.exists([])?)
+    }
+}
+
 /// Makes an account unless there is one of this name. Says whether it did.
 #[derive(Debug)]
 pub struct InsertAccount {

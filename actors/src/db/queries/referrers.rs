@@ -6,6 +6,11 @@ use super::repositories;
 use crate::db::{DbError, ReadQuery};
 use crate::domain::{Digest, Page, RepositoryName};
 
+/// Most bytes of the entries of one page: it is held in memory, and clients read no more than 4 MiB of an index.
+const MAX_BYTES: usize = 3 * 1024 * 1024;
+/// What an entry has beside its texts: digest, size and the names of its keys.
+const ENTRY: usize = 256;
+
 /// One entry of a referrers list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Referrer {
@@ -21,7 +26,17 @@ pub struct Referrer {
     pub annotations: Option<String>,
 }
 
+impl Referrer {
+    /// Roughly how many bytes it has in an index.
+    fn weight(&self) -> usize {
+        let texts = [self.artifact_type.as_ref(), self.annotations.as_ref()];
+        ENTRY + self.media_type.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
 /// The manifests of a repository whose subject is `subject`, by digest. The subject itself need not be there.
+///
+/// A page ends before `limit` when its entries would have more than 3 MiB; one entry comes in any case.
 #[derive(Debug)]
 pub struct ListReferrers {
     /// Where.
@@ -46,6 +61,24 @@ fn referrer(row: &Row<'_>) -> rusqlite::Result<Referrer> {
     })
 }
 
+/// Reads no further than the page goes, so that no more than its bytes and one row are ever in memory.
+fn page(
+    rows: impl Iterator<Item = rusqlite::Result<Referrer>>,
+    limit: usize,
+) -> Result<Page<Referrer>, DbError> {
+    let mut bytes = 0;
+    let mut items = Vec::new();
+    for referrer in rows {
+        let referrer = referrer?;
+        bytes += referrer.weight();
+        if items.len() == limit || bytes > MAX_BYTES && !items.is_empty() {
+            return Ok(Page { items, more: true });
+        }
+        items.push(referrer);
+    }
+    Ok(Page { items, more: false })
+}
+
 impl ReadQuery for ListReferrers {
     type Output = Page<Referrer>;
 
@@ -54,24 +87,91 @@ impl ReadQuery for ListReferrers {
             return Ok(Page { items: Vec::new(), more: false });
         };
         let (subject, limit) = (self.subject.to_string(), self.limit.saturating_add(1));
-        let entries = match self.artifact_type {
-            Some(artifact_type) => db
-                .prepare_cached(
+        match self.artifact_type {
+            Some(artifact_type) => {
+                let mut query = db.prepare_cached(
                     "SELECT digest, media_type, size, artifact_type, annotations FROM manifests
                       WHERE repository_id = ?1 AND subject = ?2 AND artifact_type = ?3 AND digest > ?4
                       ORDER BY digest LIMIT ?5",
-                )?
-                .query_map((repository.0, subject, artifact_type, self.after, limit), referrer)?
-                .collect::<Result<Vec<_>, _>>()?,
-            None => db
-                .prepare_cached(
+                )?;
+                let of = (repository.0, subject, artifact_type, self.after, limit);
+                page(query.query_map(of, referrer)?, self.limit)
+            }
+            None => {
+                let mut query = db.prepare_cached(
                     "SELECT digest, media_type, size, artifact_type, annotations FROM manifests
                       WHERE repository_id = ?1 AND subject = ?2 AND digest > ?3
                       ORDER BY digest LIMIT ?4",
-                )?
-                .query_map((repository.0, subject, self.after, limit), referrer)?
-                .collect::<Result<Vec<_>, _>>()?,
-        };
-        Ok(Page::cut(entries, self.limit))
+                )?;
+                page(query.query_map((repository.0, subject, self.after, limit), referrer)?, self.limit)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::queries::testing::{database, name};
+    use crate::domain::Algorithm;
+
+    const TYPE: &str = "test/type";
+
+    fn subject() -> Digest {
+        Digest::of(Algorithm::Sha256, b"subject")
+    }
+
+    /// A repository with referrers whose annotations have these numbers of bytes, in the order of their digests.
+    fn with_referrers(annotations: &[usize]) -> Connection {
+        let db = database();
+        db.execute("INSERT INTO repositories (id, name, created_at) VALUES (1, 'a', 0)", []).unwrap();
+        for (number, bytes) in annotations.iter().enumerate() {
+            let of = (format!("{number:04}"), TYPE, subject().to_string(), "x".repeat(*bytes));
+            db.execute(
+                "INSERT INTO manifests
+                        (repository_id, digest, media_type, artifact_type, subject, size, pushed_at, annotations, body)
+                 VALUES (1, ?1, 'a/b', ?2, ?3, 1, 0, ?4, x'')",
+                of,
+            )
+            .unwrap();
+        }
+        db
+    }
+
+    fn list(artifact_type: Option<&str>, after: String, limit: usize) -> ListReferrers {
+        let artifact_type = artifact_type.map(str::to_owned);
+        ListReferrers { repository: name("a"), subject: subject(), artifact_type, after, limit }
+    }
+
+    /// The sizes of all pages, one after another, each of which must say rightly whether there is another.
+    fn pages(db: &Connection, artifact_type: Option<&str>, limit: usize) -> Vec<usize> {
+        let (mut sizes, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = list(artifact_type, after, limit).run(db).unwrap();
+            sizes.push(page.items.len());
+            match page.items.last() {
+                Some(last) if page.more => after = last.digest.clone(),
+                _ => return sizes,
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_has_no_more_bytes_than_an_answer_and_paging_goes_on() {
+        let db = with_referrers(&[1 << 20, 1 << 20, 1 << 20, 4 << 20, 4 << 20, 10, 10]);
+        for artifact_type in [None, Some(TYPE)] {
+            // With what is beside the annotations the third is too much, and the large ones come alone.
+            assert_eq!(pages(&db, artifact_type, 1000), [2, 1, 1, 1, 2], "{artifact_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_no_more_entries_than_asked_for() {
+        let db = with_referrers(&[1, 1, 1, 1]);
+        assert_eq!(pages(&db, None, 3), [3, 1]);
+        assert_eq!(pages(&db, None, 2), [2, 2]);
+        assert_eq!(pages(&db, None, 4), [4]);
+        let none = list(None, String::new(), 0).run(&db).unwrap();
+        assert_eq!(none, Page { items: Vec::new(), more: true });
     }
 }

@@ -106,6 +106,19 @@ impl ReadQuery for FindUpload {
     }
 }
 
+/// The upload's row, if there is one, as the changes leave it that were asked for before, answered or not.
+#[derive(Debug)]
+pub struct SettledUpload(pub Uuid);
+
+impl WriteQuery for SettledUpload {
+    type Output = Option<UploadRow>;
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<Self::Output, DbError> {
+        FindUpload(self.0).run(tx)
+    }
+}
+
 /// Moves an upload's offset: the bytes before it are durable. Says whether the upload is still there.
 #[derive(Debug)]
 pub struct AdvanceUpload {
@@ -140,6 +153,27 @@ impl WriteQuery for DeleteUpload {
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         tx.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([self.0.to_string()])?;
         Ok(())
+    }
+}
+
+/// Forgets an upload in which nothing was acknowledged since `before`. Says whether it did.
+#[derive(Debug)]
+pub struct ExpireUpload {
+    /// Which.
+    pub id: Uuid,
+    /// The time of the last activity that counts.
+    pub before: Timestamp,
+}
+
+impl WriteQuery for ExpireUpload {
+    type Output = bool;
+    type Error = DbError;
+
+    fn run(self, tx: &Connection) -> Result<bool, DbError> {
+        let expired = tx
+            .prepare_cached("DELETE FROM uploads WHERE id = ?1 AND last_active_at < ?2")?
+            .execute((self.id.to_string(), self.before.as_millis()))?;
+        Ok(expired == 1)
     }
 }
 
@@ -209,9 +243,7 @@ mod tests {
     use super::*;
     use crate::db::queries::testing::{NOW, database, name};
 
-    #[test]
-    fn a_row_keeps_what_an_upload_needs_to_go_on() {
-        let db = database();
+    fn inserted(db: &Connection) -> UploadRow {
         let row = UploadRow {
             id: Uuid::new_v4(),
             repository: name("a/b"),
@@ -222,7 +254,26 @@ mod tests {
             started_at: NOW,
             last_active_at: NOW,
         };
-        InsertUpload(row.clone()).run(&db).unwrap();
+        InsertUpload(row.clone()).run(db).unwrap();
+        row
+    }
+
+    #[test]
+    fn only_an_upload_that_is_idle_expires() {
+        let db = database();
+        let (id, later) = (inserted(&db).id, NOW.after(Duration::from_secs(1)));
+        let expire = |before| ExpireUpload { id, before }.run(&db).unwrap();
+        AdvanceUpload { id, bytes: 1, now: later }.run(&db).unwrap();
+        assert!(!expire(later) && SettledUpload(id).run(&db).unwrap().is_some());
+        let after = later.after(Duration::from_millis(1));
+        assert!(expire(after) && SettledUpload(id).run(&db).unwrap().is_none());
+        assert!(!expire(after), "it expired twice");
+    }
+
+    #[test]
+    fn a_row_keeps_what_an_upload_needs_to_go_on() {
+        let db = database();
+        let row = inserted(&db);
         let later = NOW.after(Duration::from_secs(1));
         assert!(AdvanceUpload { id: row.id, bytes: 42, now: later }.run(&db).unwrap());
         let found = FindUpload(row.id).run(&db).unwrap().unwrap();

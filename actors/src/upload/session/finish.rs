@@ -1,25 +1,36 @@
 //! The end of an upload: verify, sync, publish, record, and only then answer.
 //!
-//! From before the rename until the row is committed the session holds the digest's reservation, so the collector
-//! cannot come between.
+//! From before the rename until the row is committed the digest stays reserved, so the collector cannot come between. The
+//! change of the row holds the reservation too: it is in force as long as that may still be made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use actix::{ActorFutureExt, AtomicResponse, Context, Handler, WrapFuture};
+use actix::{ActorFutureExt, AtomicResponse, Context, Handler, Message, WrapFuture};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Finish, Session, Shared, hash_file};
+use super::{Session, Shared, hash_file};
 use crate::ask::AskError;
-use crate::blob_store::{Check, Publish, Remove, Reserve};
+use crate::blob_store::{BlobError, Check, Publish, Remove, Reservation, Reserve, durable};
 use crate::db::DbError;
 use crate::db::queries::audit::Audited;
 use crate::db::queries::blobs::{FindGoodBlob, LinkBlob, Linked};
 use crate::db::queries::uploads::DeleteUpload;
+use crate::db::writer::Holding;
 use crate::domain::{Digest, Event, EventName, Hasher, Origin, RepositoryName};
 use crate::fs::WriteFile;
 use crate::upload::state::verify;
-use crate::upload::{Refusal, UploadError, asked};
+use crate::upload::{Refusal, UploadError, asked, undecided};
+
+/// Completes the upload.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<u64, UploadError>")]
+pub(in crate::upload) struct Finish {
+    pub(in crate::upload) turn: u64,
+    pub(in crate::upload) digest: Digest,
+    pub(in crate::upload) origin: Origin,
+}
 
 /// How finishing ended, for the session to draw the consequences.
 enum Finished {
@@ -29,6 +40,26 @@ enum Finished {
     Over(UploadError),
     /// The upload is as it was before this request; its file is back.
     AsBefore(UploadError, Option<Box<dyn WriteFile>>),
+    /// What became of the upload is to be learned from its row and its file; the next request does.
+    Rests(UploadError),
+}
+
+impl Finished {
+    /// A change of rows failed before the file was touched.
+    fn unrecorded(error: AskError<DbError>, file: Box<dyn WriteFile>) -> Self {
+        if undecided(&error) { Self::Rests(asked(error)) } else { Self::AsBefore(asked(error), Some(file)) }
+    }
+}
+
+/// What is in the place of a blob that was uploaded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Nothing that a row calls good.
+    Nothing,
+    /// A row says that it is good; its file is not.
+    Damaged,
+    /// A good copy, with a row.
+    Good,
 }
 
 /// All that finishing needs, taken out of the session.
@@ -95,8 +126,12 @@ impl Session {
             }
             Finished::AsBefore(error, file) => {
                 self.file = file;
-                self.forget_turn(turn);
+                self.forget_turn(turn, context);
                 self.next_turn(context);
+                Err(error)
+            }
+            Finished::Rests(error) => {
+                self.rest(context);
                 Err(error)
             }
         }
@@ -109,7 +144,7 @@ impl Job {
             Ok(()) => self.publish(file).await,
             Err(error @ UploadError::Refused(Refusal::WrongDigest { .. })) => match self.forget_row().await {
                 Ok(()) => Finished::Over(error),
-                Err(failed) => Finished::AsBefore(failed, Some(file)),
+                Err(failed) => Finished::unrecorded(failed, file),
             },
             Err(error) => Finished::AsBefore(error, Some(file)),
         }
@@ -128,9 +163,9 @@ impl Job {
         Ok(verify(self.digest, hasher.finish())?)
     }
 
-    async fn forget_row(&self) -> Result<(), UploadError> {
+    async fn forget_row(&self) -> Result<(), AskError<DbError>> {
         match self.row {
-            Some(id) => self.shared.db.write(DeleteUpload(id)).await.map_err(asked),
+            Some(id) => self.shared.db.write(DeleteUpload(id)).await,
             None => Ok(()),
         }
     }
@@ -140,53 +175,81 @@ impl Job {
             Ok(reservation) => reservation,
             Err(error) => return Finished::AsBefore(asked(error), Some(file)),
         };
-        match self.is_there_already().await {
+        let found = match self.look().await {
+            Ok(found) => found,
             Err(error) => return Finished::AsBefore(error, Some(file)),
+        };
+        if found == Found::Good {
             // The good file stays; this copy of it goes when the session ends.
-            Ok(true) => {
-                return match self.record().await {
-                    Ok(()) => Finished::Done(self.size),
-                    Err(error) => Finished::AsBefore(asked(error), Some(file)),
-                };
-            }
-            Ok(false) => {}
+            return match self.record(reservation).await {
+                Ok(()) => Finished::Done(self.size),
+                Err(error) => Finished::unrecorded(error, file),
+            };
         }
-        if let Err(error) = file.sync() {
-            return Finished::AsBefore(error.into(), Some(file));
-        }
+        let from = match file.sync().and_then(|()| self.name_to_move()) {
+            Ok(from) => from,
+            Err(error) => return Finished::AsBefore(error.into(), Some(file)),
+        };
         // What is hashed is what is published: nobody can write to it any more.
         drop(file);
-        let keep_name = self.acknowledged > 0;
-        let publish = Publish { reservation, from: self.path.clone(), keep_name };
+        let publish = Publish { reservation, from: from.clone() };
         let reservation = match self.shared.blobs.ask(publish).await {
-            Ok(reservation) => reservation,
-            Err(error) => return self.reopened(asked(error)),
-        };
-        match self.record().await {
-            Ok(()) => Finished::Done(self.size),
-            Err(error @ AskError::Refused(DbError::Full | DbError::Failed(_) | DbError::Corrupt { .. })) => {
-                // Without a row it would be a stray, and it may share its bytes with an upload that goes on.
-                match self.shared.blobs.ask(Remove { reservation }).await {
-                    Ok(_reservation) => self.reopened(asked(error)),
-                    Err(_) => Finished::Over(asked(error)),
-                }
+            Ok(reservation) => Arc::new(reservation),
+            Err(error) => {
+                self.forget_name(&from);
+                return Finished::Rests(asked(error));
             }
-            // The row may be there, so the file must stay; without the row it is a stray.
-            Err(error) => Finished::Over(asked(error)),
+        };
+        match self.record(Arc::clone(&reservation)).await {
+            Ok(()) => Finished::Done(self.size),
+            Err(error) => {
+                if found == Found::Nothing && !undecided(&error) {
+                    self.take_away(reservation).await;
+                }
+                Finished::Rests(asked(error))
+            }
         }
     }
 
-    /// Whether a good copy is in its place, with a row.
-    async fn is_there_already(&self) -> Result<bool, UploadError> {
+    /// Looks what is in the blob's place. While nobody can tell, nothing is replaced: it may be good.
+    async fn look(&self) -> Result<Found, UploadError> {
         let digest = self.digest;
-        match self.shared.db.read(FindGoodBlob { digest }).await.map_err(asked)? {
-            Some(size) => Ok(self.shared.reader.ask(Check { digest, size }).await.is_ok()),
-            None => Ok(false),
+        let Some(size) = self.shared.db.read(FindGoodBlob { digest }).await.map_err(asked)? else {
+            return Ok(Found::Nothing);
+        };
+        match self.shared.reader.ask(Check { digest, size }).await {
+            Ok(()) => Ok(Found::Good),
+            Err(AskError::Refused(BlobError::Missing(_) | BlobError::Length { .. })) => Ok(Found::Damaged),
+            Err(error) => Err(asked(error)),
         }
     }
 
-    /// Makes the blob visible; the row, the link and the audit entry are one commit.
-    async fn record(&self) -> Result<(), AskError<DbError>> {
+    /// The name of the file that becomes the blob's. Where acknowledged bytes rest on the upload's own, it is another.
+    fn name_to_move(&self) -> std::io::Result<PathBuf> {
+        if self.acknowledged == 0 {
+            return Ok(self.path.clone());
+        }
+        durable::second_name(self.shared.fs.as_ref(), &self.path)
+    }
+
+    /// Takes away the name that was to become the blob's: a store that is late must not move it when others wait no more.
+    fn forget_name(&self, from: &Path) {
+        if let Err(error) = self.shared.fs.remove(from) {
+            log::warn!("{} stays for now: {error}", from.display());
+        }
+    }
+
+    /// Takes the published file away again, which no row names: it shares its bytes with an upload that goes on.
+    async fn take_away(&self, reservation: Arc<Reservation>) {
+        // The change that held it too was refused and is gone.
+        let Some(reservation) = Arc::into_inner(reservation) else { return };
+        if let Err(error) = self.shared.blobs.ask(Remove { reservation }).await {
+            log::warn!("the file of {} stays until the next sweep: {error}", self.digest);
+        }
+    }
+
+    /// Makes the blob visible; the row, the link and the audit entry are one commit, which holds the reservation.
+    async fn record(&self, held: impl Send + 'static) -> Result<(), AskError<DbError>> {
         let now = self.shared.clock.now();
         let (repository, digest, size) = (self.repository.clone(), self.digest, self.size);
         let kept_until = now.after(self.shared.keep);
@@ -199,15 +262,7 @@ impl Job {
             created.into_iter().chain([uploaded.with(json!({"size": size}))]).collect()
         };
         let origin = self.origin.clone();
-        self.shared.db.write(Audited { query, origin, now, describe }).await.map(|_| ())
-    }
-
-    /// The upload goes on with what was acknowledged, if there is any and it can still be written.
-    fn reopened(&self, error: UploadError) -> Finished {
-        match self.shared.fs.open_to_write(&self.path) {
-            Ok(file) => Finished::AsBefore(error, Some(file)),
-            Err(_) if self.acknowledged == 0 => Finished::AsBefore(error, None),
-            Err(_) => Finished::Over(error),
-        }
+        let query = Audited { query, origin, now, describe };
+        self.shared.db.write(Holding { query, held }).await.map(|_| ())
     }
 }
