@@ -179,6 +179,12 @@ impl<A: Actor> Handle<A> {
         Self { addr, name, counters: Arc::default(), limit, deadline }
     }
 
+    /// The same actor, asked with another deadline.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
     /// The actor's name, for messages and metrics.
     pub fn name(&self) -> &'static str {
         self.name

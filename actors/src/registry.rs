@@ -59,6 +59,8 @@ impl Grace {
 pub struct Settings {
     /// The database's file.
     pub database: PathBuf,
+    /// How long a change of it is waited for.
+    pub write_deadline: Duration,
     /// The directory of blobs.
     pub layers: PathBuf,
     /// The directory of uploads, on the same file system.
@@ -137,7 +139,7 @@ pub struct Registry {
     fs: Arc<dyn Fs>,
     layout: Layout,
     db: Db,
-    blobs: Handle<BlobStore>,
+    pub(crate) blobs: Handle<BlobStore>,
     uploads: Handle<Uploads>,
     policy: Handle<Policy>,
     auth: Handle<AuthCache>,
@@ -187,7 +189,8 @@ impl Registry {
     pub async fn start(settings: Settings, fs: Arc<dyn Fs>, clock: Clock) -> Result<Self, StartError> {
         prepare_directories(&settings, fs.as_ref())?;
         let mut threads = Threads::default();
-        let db = Db::start(&settings.database, &threads.start())?;
+        let db =
+            Db::start(&settings.database, &threads.start())?.with_write_deadline(settings.write_deadline);
         let layout = Layout::new(&settings.layers);
         let blobs = BlobStore::start(Arc::clone(&fs), layout.clone(), &threads.start())
             .map_err(|source| StartError::Directory { path: settings.layers.clone(), source })?;

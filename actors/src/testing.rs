@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::auth_cache::AuthSettings;
-use crate::blob_store::Layout;
+use crate::blob_store::{Layout, ReserveIdle};
 use crate::clock::Clock;
 use crate::domain::{Digest, Hasher, Timestamp};
 use crate::fs::Fs;
@@ -30,6 +30,7 @@ pub struct Harness {
 fn settings(directory: &tempfile::TempDir, root: &str) -> Settings {
     Settings {
         database: directory.path().join("mcr.db"),
+        write_deadline: crate::db::DEADLINE,
         layers: PathBuf::from(root).join("layers"),
         uploads: PathBuf::from(root).join("uploads"),
         snapshots: PathBuf::from(root).join("snapshots"),
@@ -99,6 +100,16 @@ impl Harness {
     /// Where blobs are.
     pub fn layout(&self) -> Layout {
         Layout::new(&self.settings.layers)
+    }
+
+    /// Whether somebody decides about the fate of a digest now.
+    ///
+    /// # Panics
+    /// When the blob store does not answer.
+    pub async fn is_reserved(&self, digest: Digest) -> bool {
+        #[expect(clippy::unwrap_used, reason = "a test's check")]
+        let idle = self.registry.blobs.ask(ReserveIdle { digests: vec![digest] }).await.unwrap();
+        idle.is_empty()
     }
 
     /// Text and value of each row that a query answers.

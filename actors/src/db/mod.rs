@@ -139,7 +139,8 @@ pub enum OpenError {
 
 /// How many requests may wait for one reader or for the writer.
 const LIMIT: usize = 20_000;
-const DEADLINE: Duration = Duration::from_secs(60);
+/// How long whoever asks waits for an answer. A change may still be made afterwards.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Most readers there can be; each keeps its connection.
 const MAX_READERS: u32 = 512;
 
@@ -175,6 +176,12 @@ impl Db {
         let reads = Arc::default();
         let reader = start_reader(&pool, &commits, &reads)?;
         Ok(Self { pool, reader, writer, commits, reads })
+    }
+
+    /// The same database, whose changes are waited for as long as `deadline`.
+    #[must_use]
+    pub fn with_write_deadline(self, deadline: Duration) -> Self {
+        Self { writer: self.writer.with_deadline(deadline), ..self }
     }
 
     /// The same database with a reader on the caller's own thread.

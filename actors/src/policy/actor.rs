@@ -44,12 +44,7 @@ struct Replace(Arc<RuleSet>);
 struct Subscribe(Recipient<Replace>);
 
 async fn load(db: Db, builtin_human_access: bool) -> Result<Arc<RuleSet>, PolicyError> {
-    let stored = db.read(ListRules).await.map_err(|error| match error {
-        AskError::Refused(error) => error.into(),
-        AskError::Overloaded(name) | AskError::Deadline(name) | AskError::Down(name) => {
-            PolicyError::Unavailable(name)
-        }
-    })??;
+    let stored = db.read(ListRules).await.map_err(|error| error.of_asker(PolicyError::Unavailable))??;
     Ok(Arc::new(RuleSet::new(builtin::rules(builtin_human_access).into_iter().chain(stored).collect())))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::output::{Column, Output, say};
+use crate::output::{Column, Output};
 use crate::repositories::Paging;
 
 const COLUMNS: &[Column] = &[
@@ -88,6 +88,9 @@ fn id(entry: &Value) -> i64 {
 /// Asks again and again for what came after the last entry printed; for scripts, one JSON object a line.
 fn tail(client: &Client, output: &Output, filter: &Filter) -> anyhow::Result<()> {
     let newest = client.list("/v1/audit", &filter.query(), Some(1), 0)?;
+    if !output.is_json() {
+        output.list(&json!({"total": 0, "items": []}), COLUMNS);
+    }
     let mut last = newest["items"].as_array().and_then(|items| items.first()).map_or(0, id);
     loop {
         let mut fresh: Vec<Value> = Vec::new();
@@ -103,11 +106,7 @@ fn tail(client: &Client, output: &Output, filter: &Filter) -> anyhow::Result<()>
         }
         last = fresh.first().map_or(last, id);
         fresh.reverse();
-        if output.is_json() {
-            fresh.iter().for_each(|entry| say(&entry.to_string()));
-        } else if !fresh.is_empty() {
-            output.list(&json!({"total": 0, "items": fresh}), COLUMNS);
-        }
+        output.more(&fresh, COLUMNS);
         std::thread::sleep(INTERVAL);
     }
 }

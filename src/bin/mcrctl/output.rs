@@ -28,13 +28,20 @@ impl Output {
         }
         let empty = Vec::new();
         let items = list["items"].as_array().unwrap_or(&empty);
-        let rows =
-            items.iter().map(|item| columns.iter().map(|(_, field)| cell(field, &item[*field])).collect());
-        table(columns.iter().map(|(head, _)| (*head).to_owned()).collect(), rows.collect());
+        let heads = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
+        table(std::iter::once(heads).chain(rows(items, columns)).collect());
         let total = list["total"].as_u64().unwrap_or_default();
         if (items.len() as u64) < total {
             say(&format!("{} of {total}; --all shows the rest", items.len()));
         }
+    }
+
+    /// Prints what came after a list: rows without the table's head, or one thing on each line.
+    pub(crate) fn more(&self, items: &[Value], columns: &[Column]) {
+        if self.json {
+            return items.iter().for_each(|item| say(&item.to_string()));
+        }
+        table(rows(items, columns).collect());
     }
 
     /// Prints one thing as lines of field and value, or as it is.
@@ -105,13 +112,15 @@ fn cell(field: &str, value: &Value) -> String {
     }
 }
 
-fn table(heads: Vec<String>, rows: Vec<Vec<String>>) {
-    let width = |index: usize| {
-        let cells = rows.iter().map(|row| row[index].chars().count());
-        cells.chain([heads[index].len()]).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    for row in std::iter::once(&heads).chain(&rows) {
+fn rows(items: &[Value], columns: &[Column]) -> impl Iterator<Item = Vec<String>> {
+    items.iter().map(|item| columns.iter().map(|(_, field)| cell(field, &item[*field])).collect())
+}
+
+fn table(rows: Vec<Vec<String>>) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |index: usize| rows.iter().map(|row| row[index].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in &rows {
         let cells: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         say(cells.join("  ").trim_end());

@@ -78,6 +78,7 @@ pub(crate) async fn registry(config: &Config) -> anyhow::Result<Registry> {
     let provider = provider(config)?;
     let settings = Settings {
         database: database.path.clone(),
+        write_deadline: mcr_actors::db::DEADLINE,
         layers: storage.layers_path.clone(),
         uploads: storage.uploads_path.clone(),
         snapshots: storage.snapshots_path.clone(),

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod late;
+
 use std::future::Future;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -459,29 +461,5 @@ async fn an_upload_that_is_resumed_during_a_sweep_is_kept_or_says_that_it_is_ove
     assert_eq!(stands(&harness, first).await, None);
     assert_eq!(stands(&harness, second).await, resumed, "what was acknowledged is what is there");
     assert_eq!(swept.expired, if resumed.is_some() { 1 } else { 2 });
-    harness.finish().await;
-}
-
-#[actix::test]
-#[ignore = "it waits a minute for a deadline"]
-async fn an_acknowledgement_whose_change_comes_late_loses_nothing() {
-    let harness = start(&FakeFs::default()).await;
-    let id = begun(&harness).await;
-    let writer = append(turn(&harness, id).await, b"def").await.unwrap();
-    let (go_on, held_up) = hold_changes_up(&harness);
-    let refused = writer.acknowledge().await;
-    assert!(matches!(refused, Err(UploadError::Unavailable(_))), "{refused:?}");
-    tokio::time::sleep(Duration::from_millis(10)).await;
-    // A client that asks again must not come before the change.
-    let uploads = harness.worker.uploads.clone();
-    let again =
-        tokio::task::spawn_local(async move { uploads.ask(Find { id, repository: repository() }).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    go_on.send(()).unwrap();
-    held_up.await;
-    let session = again.await.unwrap().unwrap();
-    assert_eq!(session.ask(GetStatus).await.unwrap().acknowledged, 6);
-    harness.check_invariants();
-    assert_eq!(finish(turn(&harness, id).await, b"", b"abcdef").await.unwrap(), 6);
     harness.finish().await;
 }
