@@ -13,6 +13,7 @@ pub mod db;
 pub mod domain;
 pub mod fs;
 pub mod gc;
+pub mod place;
 pub mod policy;
 mod priority;
 pub mod registry;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use actix_web::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use mcr_actors::fs::ReadFile;
+use mcr_actors::place::Place;
 use mcr_actors::upload::{UploadError, Writer};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -23,6 +25,10 @@ use super::error::{ApiError, Code};
 
 /// How many bytes of a body travel to an upload in one message.
 const BATCH: usize = 512 * 1024;
+/// The most that a connection reads at once.
+const READ: usize = 128 * 1024;
+/// Requests whose bytes are joined now.
+static JOINERS: AtomicUsize = AtomicUsize::new(0);
 /// How many messages may be unanswered.
 const IN_FLIGHT: usize = 2;
 /// The longest that bytes wait for more of their batch, so that a slow client is seen to be alive.
@@ -81,7 +87,7 @@ pub async fn receive(
             Err(_elapsed) if batch.since.is_some() => false,
             Err(_elapsed) => return Err(stalled(read_timeout, Code::BlobUploadInvalid)),
         };
-        if batch.is_due() || ended && !batch.pieces.is_empty() {
+        if batch.is_due() || ended && !batch.is_empty() {
             unanswered.push_back(Box::pin(writer.append(batch.take())));
         }
         let most = if ended { 0 } else { IN_FLIGHT };
@@ -96,12 +102,14 @@ pub async fn receive(
     }
 }
 
-/// Pieces on their way to one message.
+/// Bytes on their way to one message.
 #[derive(Default)]
 struct Batch {
     pieces: Vec<Bytes>,
     length: usize,
     since: Option<Instant>,
+    /// Copies what comes into one piece, once so much has come that it is worth the memory.
+    joiner: Option<Joiner>,
 }
 
 impl Batch {
@@ -110,8 +118,15 @@ impl Batch {
             return;
         }
         self.length += piece.len();
-        self.pieces.push(piece);
         self.since.get_or_insert_with(Instant::now);
+        match &mut self.joiner {
+            Some(joiner) => joiner.add(&piece),
+            None => self.pieces.push(piece),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.length == 0
     }
 
     fn is_due(&self) -> bool {
@@ -119,7 +134,60 @@ impl Batch {
     }
 
     fn take(&mut self) -> Vec<Bytes> {
-        std::mem::take(self).pieces
+        let mut pieces = std::mem::take(&mut self.pieces);
+        pieces.extend(self.joiner.as_mut().map(Joiner::take));
+        if self.joiner.is_none() && self.length >= BATCH {
+            self.joiner = Joiner::start();
+        }
+        (self.length, self.since) = (0, None);
+        pieces
+    }
+}
+
+/// Copies what a connection read, so that it may read the next bytes into the same memory, and more of them at once.
+///
+/// A connection whose last piece is still held reads into a new buffer that grows, 8 KiB at first, and each growth is a
+/// copy too. Where more uploads than processors come at once their copies drive one another out of the processors'
+/// caches, which costs more than it brings.
+struct Joiner {
+    joined: BytesMut,
+    /// Pieces that were sent. When those who got them have let go of the oldest, its memory is used again.
+    sent: VecDeque<Bytes>,
+    _place: Place,
+}
+
+impl Joiner {
+    /// None where as many as there are processors are at work.
+    fn start() -> Option<Self> {
+        Place::take(&JOINERS).map(|place| Self {
+            joined: BytesMut::new(),
+            sent: VecDeque::new(),
+            _place: place,
+        })
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        if self.joined.capacity() == 0 {
+            self.joined = self.memory();
+        }
+        self.joined.extend_from_slice(piece);
+    }
+
+    fn take(&mut self) -> Bytes {
+        let piece = std::mem::take(&mut self.joined).freeze();
+        self.sent.push_back(piece.clone());
+        piece
+    }
+
+    fn memory(&mut self) -> BytesMut {
+        let oldest = if self.sent.len() > IN_FLIGHT { self.sent.pop_front() } else { None };
+        match oldest.map(Bytes::try_into_mut) {
+            Some(Ok(mut memory)) => {
+                memory.clear();
+                memory
+            }
+            _ => BytesMut::with_capacity(BATCH + READ),
+        }
     }
 }
 
@@ -260,5 +328,62 @@ impl MessageBody for BlobBody {
             Ok(Err(error)) => Poll::Ready(Some(Err(error))),
             Err(error) => Poll::Ready(Some(Err(error.into()))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends `count` pieces; whoever gets a message holds it until as many as `held` came after it.
+    fn send(count: usize, held: usize) -> usize {
+        let mut batch = Batch::default();
+        let (mut sent, mut got) = (Vec::new(), Vec::new());
+        let mut messages: VecDeque<Vec<Bytes>> = VecDeque::new();
+        let mut joined = 0;
+        for number in 0..count {
+            let piece = Bytes::from(vec![u8::try_from(number % 251).unwrap(); 1 + number * 7919 % READ]);
+            sent.extend_from_slice(&piece);
+            batch.add(piece);
+            if batch.is_due() {
+                messages.push_back(batch.take());
+            }
+            if messages.len() > held {
+                let message = messages.pop_front().unwrap();
+                joined += usize::from(message.len() == 1);
+                got.extend(message.into_iter().flatten());
+            }
+        }
+        got.extend(messages.into_iter().flatten().flatten());
+        got.extend(batch.take().into_iter().flatten());
+        assert!(batch.is_empty());
+        assert!(sent == got, "bytes came otherwise than they were sent");
+        joined
+    }
+
+    #[test]
+    fn messages_keep_their_bytes_however_long_they_are_held() {
+        let joined = [0, 1, 2, 3, 5, 50].map(|held| send(200, held));
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        assert!(joined[0] > 10 || processors < 2, "nothing was joined: {joined:?}");
+    }
+
+    #[test]
+    fn memory_of_a_message_is_used_again_only_when_nobody_holds_it() {
+        let Some(mut joiner) = Joiner::start() else { return };
+        let mut places = Vec::new();
+        let mut message = |joiner: &mut Joiner| {
+            joiner.add(b"some bytes");
+            let message = joiner.take();
+            places.push(message.as_ptr());
+            message
+        };
+        let kept = message(&mut joiner);
+        for _ in 0..10 {
+            drop(message(&mut joiner));
+        }
+        assert_eq!(&kept[..], b"some bytes");
+        assert!(!places[1..].contains(&places[0]), "memory that is held was used again");
+        assert_eq!(places[1], places[4], "memory that nobody holds was not used again");
     }
 }

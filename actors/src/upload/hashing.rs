@@ -1,12 +1,13 @@
 //! The running hash of an upload. Where much comes it runs on a thread of its own, beside the writing of the same bytes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 
 use crate::domain::{Algorithm, Hasher};
+use crate::place::Place;
 
 /// Bytes after which a thread is worth its start.
 const MUCH: u64 = 4 * 1024 * 1024;
@@ -67,7 +68,7 @@ struct Aside {
 impl Aside {
     /// None when enough threads hash already, or there is none to be had.
     fn start(hasher: &Hasher) -> Option<Self> {
-        let place = Place::take()?;
+        let place = Place::take(&THREADS)?;
         let (batches, waiting) = sync_channel(WAITING);
         let hasher = hasher.clone();
         let thread = thread::Builder::new().name("hash".to_owned());
@@ -91,25 +92,6 @@ fn hash(mut hasher: Hasher, batches: &Receiver<Vec<Bytes>>, _place: Place) -> Ha
         batch.iter().for_each(|piece| hasher.update(piece));
     }
     hasher
-}
-
-/// One of the threads that may hash at once.
-struct Place;
-
-impl Place {
-    fn take() -> Option<Self> {
-        let most = thread::available_parallelism().map_or(1, usize::from);
-        let before = THREADS.fetch_add(1, Ordering::Relaxed);
-        // Given back at once where it is not to be had.
-        let place = Self;
-        (most > 1 && before < most).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        THREADS.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]
