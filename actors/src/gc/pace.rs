@@ -32,9 +32,9 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Whether the sweep stands at the gate; asked once for each arrival.
+    /// Whether the sweep stands at the gate.
     pub fn has_arrived(&self) -> bool {
-        self.arrived.try_acquire().map(tokio::sync::SemaphorePermit::forget).is_ok()
+        self.arrived.available_permits() > 0
     }
 
     /// Forgets who arrived and who was let through, since the sweep is gone.
@@ -43,8 +43,9 @@ impl Gate {
         self.open.forget_permits(usize::MAX >> 3);
     }
 
-    /// Lets it send one message.
+    /// Lets the one that stands there send one message.
     pub fn open(&self) {
+        self.arrived.forget_permits(1);
         self.open.add_permits(1);
     }
 }

@@ -175,6 +175,10 @@ impl World {
     async fn start_sweep(&self) {
         let start = StartSweep { trigger: Trigger::Request, dry_run: false, origin: Origin::default() };
         let runs = self.sweeps().await;
+        if !runs {
+            // One that was stopped stood there.
+            self.gate.close();
+        }
         let started = self.worker().gc.ask(start).await;
         match started {
             // One that ran may have ended in between.
@@ -280,20 +284,25 @@ impl World {
         self.worker().gc.ask(GetGcStatus).await.unwrap().running.is_some()
     }
 
-    /// Lets the sweep send one message, and waits until it stands at the gate again or is over.
+    /// Lets the sweep send one message, and waits until it stands at the gate again or is over: nothing of it is under way.
     async fn step(&self) {
-        if !self.sweeps().await {
-            return;
+        if self.stands().await {
+            self.gate.open();
+            self.stands().await;
         }
-        self.gate.open();
+    }
+
+    /// Waits until the sweep stands at the gate. False when there is none, or it is over.
+    async fn stands(&self) -> bool {
         let began = Instant::now();
-        while !self.gate.has_arrived() {
-            if !self.sweeps().await {
-                return;
+        while self.sweeps().await {
+            if self.gate.has_arrived() {
+                return true;
             }
             assert!(began.elapsed() < PATIENCE, "a sweep stands still");
             tokio::task::yield_now().await;
         }
+        false
     }
 
     async fn end_sweep(&self) {
@@ -374,7 +383,6 @@ impl World {
     /// A whole sweep, when all that was promised before is over.
     async fn quiet_sweep(&mut self) {
         self.harness.as_ref().unwrap().clock.advance(DAY);
-        while self.gate.has_arrived() {}
         self.run(Op::StartSweep).await;
         self.end_sweep().await;
         self.hear_of_the_sweep();
