@@ -7,7 +7,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::durable_file;
+use crate::real_path::real_path;
 
 /// Why the data could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -33,50 +36,103 @@ pub enum LockError {
     },
 }
 
+/// What is locked in each directory.
+const IN_DIRECTORY: &str = ".mcr-lock";
+
+/// All that one program at a time may write.
+#[derive(Debug, Clone, Copy)]
+pub struct Data<'a> {
+    /// The database.
+    pub database: &'a Path,
+    /// The directories of blobs, uploads and snapshots.
+    pub directories: [&'a Path; 3],
+}
+
+impl Data<'_> {
+    /// The files that stand for it: one beside the real database, one in each directory.
+    fn files(&self) -> Result<Vec<PathBuf>, LockError> {
+        let database = real_path(self.database).map_err(failed(self.database))?;
+        let mut name = database.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let in_directory = self.directories.map(|directory| directory.join(IN_DIRECTORY));
+        Ok(std::iter::once(database.with_file_name(name)).chain(in_directory).collect())
+    }
+
+    /// The files with what each is said to lock.
+    fn named(&self) -> Result<impl Iterator<Item = (PathBuf, PathBuf)>, LockError> {
+        let said = std::iter::once(self.database).chain(self.directories).map(Path::to_owned);
+        Ok(self.files()?.into_iter().zip(said.collect::<Vec<_>>()))
+    }
+}
+
 /// The data is ours while this lives.
 #[derive(Debug)]
 pub struct DataLock {
-    _held: [File; 2],
+    _held: Vec<File>,
 }
 
 impl DataLock {
-    /// Locks the database, by a file beside it, and the directory of the blobs. Directories that are missing are made.
-    /// `holder` is told to whoever comes second.
+    /// Locks the database and every directory, each by a regular file that is open for writing, since a network file system
+    /// locks no other. Directories that are missing are made. `holder` is told to whoever comes second.
     ///
     /// # Errors
     ///
-    /// When another program has either, or a system call fails.
-    pub fn take(database: &Path, layers: &Path, holder: &str) -> Result<Self, LockError> {
-        let of_database = lock_database(database, holder)?;
-        // Two databases with one directory of blobs would each remove what only the other knows.
-        durable_file::make_directory(layers).map_err(failed(layers))?;
-        let of_layers = File::open(layers).map_err(failed(layers))?;
-        lock(&of_layers, layers, || "another database's program".to_owned())?;
-        Ok(Self { _held: [of_database, of_layers] })
+    /// When another program has any, or a system call fails.
+    pub fn take(data: Data<'_>, holder: &str) -> Result<Self, LockError> {
+        let text = format!("{holder}, process {}\n", std::process::id());
+        let mut held = Vec::new();
+        for (path, said) in data.named()? {
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            durable_file::make_directory(directory).map_err(failed(directory))?;
+            let file = open(&path, true).map_err(failed(&path))?;
+            lock(&file, &path, &said)?;
+            held.push((file, path));
+        }
+        // Only now: who is refused leaves all as it was.
+        for (file, path) in &mut held {
+            let write = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
+            write.map_err(failed(path))?;
+        }
+        Ok(Self { _held: held.into_iter().map(|(file, _)| file).collect() })
+    }
+
+    /// Looks whether another program has any of it, and makes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When one has, or a system call fails.
+    pub fn look(data: Data<'_>) -> Result<(), LockError> {
+        for (path, said) in data.named()? {
+            match open(&path, false) {
+                Ok(file) => lock(&file, &path, &said)?,
+                Err(error)
+                    if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {}
+                Err(error) => return Err(failed(&path)(error)),
+            }
+        }
+        Ok(())
     }
 }
 
-fn lock_database(database: &Path, holder: &str) -> Result<File, LockError> {
-    if let Some(directory) = database.parent() {
-        durable_file::make_directory(directory).map_err(failed(directory))?;
+/// Opens a regular file, whatever somebody may have put in its place.
+fn open(path: &Path, create: bool) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.write(true).create(create).truncate(false).mode(0o600).custom_flags(flags.bits().cast_signed());
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file: move it away"));
     }
-    let mut name = database.file_name().unwrap_or_default().to_owned();
-    name.push(".lock");
-    let path = database.with_file_name(name);
-    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let mut file = open.map_err(failed(&path))?;
-    lock(&file, database, || {
-        fs::read_to_string(&path).unwrap_or_default().trim().escape_debug().to_string()
-    })?;
-    let holder = format!("{holder}, process {}\n", std::process::id());
-    file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(failed(&path))?;
     Ok(file)
 }
 
-fn lock(file: &File, path: &Path, holder: impl FnOnce() -> String) -> Result<(), LockError> {
+fn lock(file: &File, path: &Path, said: &Path) -> Result<(), LockError> {
     file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => LockError::Held { path: path.to_owned(), holder: holder() },
-        TryLockError::Error(source) => LockError::Failed { path: path.to_owned(), source },
+        TryLockError::WouldBlock => {
+            let holder = fs::read_to_string(path).unwrap_or_default().trim().escape_debug().to_string();
+            LockError::Held { path: said.to_owned(), holder }
+        }
+        TryLockError::Error(source) => LockError::Failed { path: said.to_owned(), source },
     })
 }
 
@@ -89,25 +145,66 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> LockError + use<> {
 mod tests {
     use super::*;
 
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn take(&self, database: &str, directories: [&str; 3]) -> Result<DataLock, String> {
+            let directories = directories.map(|name| self.path(name));
+            let [blobs, uploads, snapshots] = &directories;
+            let database = self.path(database);
+            let data = Data { database: &database, directories: [blobs, uploads, snapshots] };
+            let looked = DataLock::look(data).map_err(|error| error.to_string());
+            let taken = DataLock::take(data, "mcrsrv server").map_err(|error| error.to_string());
+            assert_eq!(looked.clone().err(), taken.as_ref().err().cloned(), "looking says the same");
+            taken
+        }
+    }
+
+    const OWN: [&str; 3] = ["layers", "uploads", "snapshots"];
+
     #[test]
     fn the_second_is_refused_and_told_who_is_first_until_that_one_is_gone() {
-        let place = tempfile::tempdir().unwrap();
-        let (database, layers) = (place.path().join("new/mcr.db"), place.path().join("layers"));
-        let first = DataLock::take(&database, &layers, "mcrsrv server").unwrap();
-        let error = DataLock::take(&database, &layers, "mcrsrv init").unwrap_err().to_string();
-        let holder = format!("is in use by mcrsrv server, process {}:", std::process::id());
+        let place = Place(tempfile::tempdir().unwrap());
+        let first = place.take("new/mcr.db", OWN).unwrap();
+        let error = place.take("new/mcr.db", OWN).unwrap_err();
+        let holder = format!("new/mcr.db is in use by mcrsrv server, process {}:", std::process::id());
         assert!(error.contains(&holder), "{error}");
         drop(first);
-        DataLock::take(&database, &layers, "mcrsrv init").unwrap();
+        place.take("new/mcr.db", OWN).unwrap();
     }
 
     #[test]
-    fn two_databases_cannot_share_their_blobs() {
-        let place = tempfile::tempdir().unwrap();
-        let layers = place.path().join("layers");
-        let _first = DataLock::take(&place.path().join("one.db"), &layers, "mcrsrv server").unwrap();
-        let error =
-            DataLock::take(&place.path().join("two.db"), &layers, "mcrsrv server").unwrap_err().to_string();
-        assert!(error.contains("layers is in use by another"), "{error}");
+    fn nothing_that_is_written_can_be_shared_whatever_the_rest_is() {
+        let place = Place(tempfile::tempdir().unwrap());
+        let _first = place.take("one.db", OWN).unwrap();
+        std::os::unix::fs::symlink("one.db", place.path("link.db")).unwrap();
+        std::os::unix::fs::symlink(place.path(""), place.path("dir")).unwrap();
+        for (shared, database, directories) in [
+            ("link.db", "link.db", ["a", "b", "c"]),
+            ("dir/one.db", "dir/one.db", ["a", "b", "c"]),
+            ("layers", "two.db", ["layers", "b", "c"]),
+            ("uploads", "two.db", ["a", "uploads", "c"]),
+            ("snapshots", "two.db", ["a", "b", "snapshots"]),
+            ("dir/layers", "two.db", ["dir/layers", "b", "c"]),
+            ("layers", "two.db", ["a", "b", "layers"]),
+        ] {
+            let error = place.take(database, directories).unwrap_err();
+            assert!(error.contains(&format!("{shared} is in use by mcrsrv server")), "{error}");
+        }
+        place.take("two.db", ["a", "b", "c"]).unwrap();
+    }
+
+    #[test]
+    fn nothing_in_the_place_of_a_lock_is_followed_or_waited_for() {
+        let place = Place(tempfile::tempdir().unwrap());
+        fs::create_dir(place.path("layers")).unwrap();
+        fs::write(place.path("precious"), "kept").unwrap();
+        std::os::unix::fs::symlink(place.path("precious"), place.path("layers/.mcr-lock")).unwrap();
+        assert!(place.take("mcr.db", OWN).unwrap_err().contains("cannot be locked"));
+        assert_eq!(fs::read(place.path("precious")).unwrap(), b"kept");
     }
 }

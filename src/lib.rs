@@ -6,5 +6,6 @@ pub mod durable_file;
 pub mod http;
 pub mod logging;
 pub mod mcias;
+pub mod real_path;
 pub mod signals;
 pub mod tls;

@@ -205,7 +205,7 @@ impl Registry {
         let (provider, auth) = ground.identity(&settings, &passwords, &mut threads).await?;
         let gc = ground.collector(&settings, &uploads, &auth, &mut threads)?;
         gc.ask(Clean).await.map_err(actor)?;
-        let snapshots = ground.snapshots(&settings, &gc, &mut threads);
+        let snapshots = ground.snapshots(&settings, &gc, &mut threads).await?;
         let threads = threads.arbiters.iter().map(Arbiter::handle).collect();
         let Ground { fs, layout, db, blobs, clock } = ground;
         Ok(Self {
@@ -412,12 +412,18 @@ impl Ground {
         Ok(Gc::start_on(housekeeping, self.blobs.clone(), fs, layout, collection, &sweeping))
     }
 
-    fn snapshots(&self, settings: &Settings, gc: &Handle<Gc>, threads: &mut Threads) -> Handle<Snapshots> {
+    async fn snapshots(
+        &self,
+        settings: &Settings,
+        gc: &Handle<Gc>,
+        threads: &mut Threads,
+    ) -> Result<Handle<Snapshots>, StartError> {
         let (database, layout, fs) = (settings.database.clone(), self.layout.clone(), Arc::clone(&self.fs));
         let data = snapshot::Data { database, layout, fs };
         let (db, blobs, clock) = (self.db.clone(), self.blobs.clone(), self.clock.clone());
         let tools = snapshot::Tools { data, db, blobs, gc: gc.clone(), clock };
-        Snapshots::start_on(tools, settings.snapshots.clone(), &threads.start())
+        let thread = threads.start();
+        Snapshots::start_on(tools, settings.snapshots.clone(), &thread).await.map_err(actor)
     }
 }
 

@@ -56,8 +56,8 @@ impl Fs for OddFs {
     fn remove(&self, path: &Path) -> io::Result<()> {
         RealFs.remove(path)
     }
-    fn remove_tree(&self, path: &Path) -> io::Result<()> {
-        RealFs.remove_tree(path)
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        RealFs.remove_dir(path)
     }
     fn create_dir(&self, path: &Path) -> io::Result<bool> {
         RealFs.create_dir(path)

@@ -85,8 +85,8 @@ impl Fs for CutFs {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.call().and_then(|()| RealFs.remove(path))
     }
-    fn remove_tree(&self, path: &Path) -> io::Result<()> {
-        self.call().and_then(|()| RealFs.remove_tree(path))
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.call().and_then(|()| RealFs.remove_dir(path))
     }
     fn create_dir(&self, path: &Path) -> io::Result<bool> {
         self.call().and_then(|()| RealFs.create_dir(path))

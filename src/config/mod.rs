@@ -9,6 +9,7 @@ mod database;
 mod gc;
 mod log;
 mod mcias;
+mod paths;
 mod reader;
 mod registry;
 mod server;
@@ -128,7 +129,7 @@ impl Config {
         let gc = Gc::read(&mut reader.section("gc"));
         let audit = Audit::read(&mut reader.section("audit"));
         let log = Log::read(&mut reader.section("log"));
-        Some(Self {
+        let mut config = Self {
             server: server?,
             database: database?,
             storage: storage?,
@@ -138,7 +139,9 @@ impl Config {
             gc: gc?,
             audit: audit?,
             log: log?,
-        })
+        };
+        config.settle_paths(reader);
+        Some(config)
     }
 
     /// The sections in which `other` differs and which are read only at start: all but the log level.

@@ -163,6 +163,7 @@ impl Dev {
         set("database", "path", &self.data.join("mcr.db"));
         set("storage", "layers_path", &self.data.join("layers"));
         set("storage", "uploads_path", &self.data.join("uploads"));
+        set("storage", "snapshots_path", &self.data.join("snapshots"));
         set("auth", "provider", Path::new("local"));
         sources.environment(variables);
         if let Some(address) = self.listen {

@@ -30,33 +30,12 @@ impl Storage {
         let layers_path = layers_path?;
         let uploads_path = uploads_path.unwrap_or_else(|| layers_path.with_file_name("uploads"));
         let snapshots_path = snapshots_path.unwrap_or_else(|| layers_path.with_file_name("snapshots"));
-        check(section, &layers_path, &uploads_path);
-        check_snapshots(section, &snapshots_path, [&layers_path, &uploads_path]);
+        check_file_system(section, &layers_path, &uploads_path);
         Some(Self { layers_path, uploads_path, snapshots_path, min_free })
     }
 }
 
-/// What is not theirs is removed from the directories of blobs and uploads.
-fn check_snapshots(section: &mut Section<'_>, snapshots: &Path, others: [&Path; 2]) {
-    if let Some(other) = others.iter().find(|other| nested(snapshots, other)) {
-        let (snapshots, other) = (snapshots.display(), other.display());
-        let message = format!("{snapshots} and {other} must be two directories, neither in the other");
-        section.problem("snapshots_path", &message);
-    }
-}
-
-fn nested(one: &Path, other: &Path) -> bool {
-    one.starts_with(other) || other.starts_with(one)
-}
-
-fn check(section: &mut Section<'_>, layers: &Path, uploads: &Path) {
-    if nested(layers, uploads) {
-        let (uploads, layers) = (uploads.display(), layers.display());
-        let message = format!(
-            "{uploads} and storage.layers_path {layers} must be two directories, neither in the other"
-        );
-        return section.problem("uploads_path", &message);
-    }
+fn check_file_system(section: &mut Section<'_>, layers: &Path, uploads: &Path) {
     let mut device = |key, path: &Path| match device(path) {
         Ok(device) => Some(device),
         Err(error) => {

@@ -261,6 +261,62 @@ fn storage_must_be_two_directories_on_one_file_system() {
     assert!(error.contains("is not a directory"), "{error}");
 }
 
+/// Everything that has a path, each held against each, at the same place, one in the other, and by way of a link. What a
+/// server writes to lies nowhere where another part of it is cleaned or written.
+#[test]
+fn no_two_places_may_be_one_or_lie_in_one_another() {
+    const KEYS: [(&str, &str); 6] = [
+        ("database.path", "MCR_DATABASE_PATH"),
+        ("storage.layers_path", "MCR_STORAGE_LAYERS_PATH"),
+        ("storage.uploads_path", "MCR_STORAGE_UPLOADS_PATH"),
+        ("storage.snapshots_path", "MCR_STORAGE_SNAPSHOTS_PATH"),
+        ("server.tls_cert", "MCR_SERVER_TLS_CERT"),
+        ("server.tls_key", "MCR_SERVER_TLS_KEY"),
+    ];
+    for (one, (one_key, one_variable)) in KEYS.iter().enumerate() {
+        for (other, (other_key, other_variable)) in KEYS.iter().enumerate().filter(|(other, _)| *other != one)
+        {
+            let mut places =
+                vec![("x/same", "x/same"), ("x/in", "x/in/it"), ("x/in", "link/in"), ("x/in", "link/in/it")];
+            if one == 0 {
+                places.extend([("x/db", "x/db-wal"), ("x/db", "x/db.lock"), ("x/db", "x/db.restoring")]);
+            }
+            for (at, beside) in places {
+                let place = Place::new();
+                fs::create_dir_all(place.path("x")).unwrap();
+                symlink(place.path("x"), place.path("link")).unwrap();
+                let mut paths = KEYS.map(|(_, variable)| (variable, place.path(variable)));
+                (paths[one].1, paths[other].1) = (place.path(at), place.path(beside));
+                let texts = paths.map(|(variable, path)| (variable, path.display().to_string()));
+                let mut environment: Vec<(&str, &str)> =
+                    texts.iter().map(|(variable, text)| (*variable, text.as_str())).collect();
+                environment.push(("MCR_SERVER_INSECURE_HTTP", "false"));
+                let loaded = place.variables(&environment);
+                if one >= 4 && other >= 4 {
+                    loaded.unwrap();
+                    continue;
+                }
+                let said = loaded.unwrap_err().to_string();
+                let named = [(one_variable, one_key, other_key), (other_variable, other_key, one_key)]
+                    .iter()
+                    .any(|(variable, key, of)| {
+                        said.contains(&format!("{variable}: {key}: ")) && said.contains(&format!("{of} /"))
+                    });
+                assert!(named && said.contains(" must be "), "{one_key} {at}, {other_key} {beside}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn paths_are_real_ones() {
+    let place = Place::new();
+    symlink("nowhere/yet", place.path("link")).unwrap();
+    let link = place.path("link/mcr.db").display().to_string();
+    let config = place.variables(&[("MCR_DATABASE_PATH", &link)]).unwrap();
+    assert_eq!(config.database.path, fs::canonicalize(place.path("")).unwrap().join("nowhere/yet/mcr.db"));
+}
+
 #[test]
 fn dev_needs_nothing_and_the_environment_and_flags_win() {
     let data = tempfile::tempdir().unwrap();

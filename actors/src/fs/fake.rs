@@ -296,13 +296,17 @@ impl Fs for FakeFs {
         Ok(())
     }
 
-    fn remove_tree(&self, path: &Path) -> io::Result<()> {
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         disk.simple_call()?;
         let (parent, name) = split(path)?;
-        let Ok(names) = disk.names(parent) else { return Ok(()) };
-        names.now.remove(&name);
-        disk.directories.retain(|directory, _| !directory.starts_with(path));
+        match disk.directories.get(path) {
+            None => return Ok(()),
+            Some(names) if !names.now.is_empty() => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            Some(_) => {}
+        }
+        disk.names(parent)?.now.remove(&name);
+        disk.directories.remove(path);
         Ok(())
     }
 

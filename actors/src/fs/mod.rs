@@ -42,12 +42,13 @@ pub trait Fs: Send + Sync + std::fmt::Debug + 'static {
     /// lasts after [`Fs::sync_dir`] of the new name's directory.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Takes the name away; `Ok` when there is none.
+    /// Takes the name of a regular file away; `Ok` when there is none. Anything else there is an error, and stays: a
+    /// link, a socket or a directory is nobody's blob or upload.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Takes a directory away with all that is in it, following no link; `Ok` when there is none. Not at once: a power
-    /// cut leaves any part of it.
-    fn remove_tree(&self, path: &Path) -> io::Result<()>;
+    /// Takes an empty directory away; `Ok` when there is none. `DirectoryNotEmpty` when it holds something, and
+    /// `NotADirectory` when it is a link or anything else.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Makes one directory, mode 0700, and says whether it is new. Its parent must be there.
     fn create_dir(&self, path: &Path) -> io::Result<bool>;

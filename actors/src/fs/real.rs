@@ -77,14 +77,17 @@ impl Fs for RealFs {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        if self.len(path)?.is_none() {
+            return Ok(());
+        }
         match std::fs::remove_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }
     }
 
-    fn remove_tree(&self, path: &Path) -> io::Result<()> {
-        match std::fs::remove_dir_all(path) {
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        match std::fs::remove_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }

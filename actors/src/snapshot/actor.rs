@@ -1,6 +1,7 @@
 //! Decides when a snapshot is taken, and keeps its report. The work is done on a thread of its own.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::blob_store::{BlobStore, Reserve};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::queries::audit::Audited;
-use crate::db::queries::snapshots::{FinishSnapshot, InsertSnapshot, MarkBad};
+use crate::db::queries::snapshots::{FinishSnapshot, InsertSnapshot, MarkBad, OwnSnapshots};
 use crate::db::writer::Holding;
 use crate::domain::{Digest, Event, EventName, Origin};
 use crate::fs::Fs;
@@ -37,6 +38,8 @@ pub struct Snapshots {
     tools: Tools,
     directory: PathBuf,
     running: Option<Running>,
+    /// The names of those that this registry began, as far as there may be leftovers of them.
+    begun: HashSet<String>,
     /// Removes what was not finished when the program ended, until the first snapshot waits for it.
     cleaning: Option<JoinHandle<()>>,
 }
@@ -76,15 +79,30 @@ impl Drop for Running {
 type Taken = Result<Manifest, WorkError>;
 
 impl Snapshots {
-    /// Starts on `thread`; snapshots are made in `directory`. Removes there what was not finished.
-    pub(crate) fn start_on(tools: Tools, directory: PathBuf, thread: &ArbiterHandle) -> Handle<Self> {
-        let (fs, leftovers) = (Arc::clone(&tools.data.fs), partials(&tools.data, &directory));
+    /// Starts on `thread`; snapshots are made in `directory`. Removes there what this registry began and did not finish.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn start_on(
+        tools: Tools,
+        directory: PathBuf,
+        thread: &ArbiterHandle,
+    ) -> Result<Handle<Self>, SnapshotError> {
+        let (data, there) = (tools.data.clone(), directory.clone());
+        let names = place::partials(data.fs.as_ref(), &directory).unwrap_or_else(|error| {
+            log::warn!("{} cannot be listed: {error}", directory.display());
+            Vec::new()
+        });
+        let begun: HashSet<String> =
+            tools.db.read(OwnSnapshots(names)).await.map_err(asked)?.into_iter().collect();
+        let own = begun.clone();
         // A tree of a million names takes a while, and no request waits for it.
-        let clean = move || remove_partials(fs.as_ref(), &leftovers);
+        let clean = move || remove_partials(data.fs.as_ref(), &there, &own);
         let cleaning = std::thread::Builder::new().name("leftovers".to_owned()).spawn(clean);
         let cleaning = cleaning.inspect_err(|error| log::warn!("leftovers stay for now: {error}")).ok();
-        let addr = Self::start_in_arbiter(thread, |_| Self { tools, directory, running: None, cleaning });
-        Handle::new("snapshots", addr, 64, Duration::from_secs(600))
+        let addr =
+            Self::start_in_arbiter(thread, |_| Self { tools, directory, running: None, begun, cleaning });
+        Ok(Handle::new("snapshots", addr, 64, Duration::from_secs(600)))
     }
 
     /// Takes the place of the one snapshot, has sweeps held off, then makes it durable that it began.
@@ -97,6 +115,7 @@ impl Snapshots {
         let now = self.tools.clock.now();
         let name = directory_name(now, name.as_ref());
         let directory = self.directory.join(&name);
+        self.begun.insert(name.clone());
         let report = SnapshotReport::new(directory.display().to_string(), now);
         let query = InsertSnapshot { name: name.clone(), started_at: now, report: text(&report) };
         let (progress, actor) = (Arc::default(), origin.clone());
@@ -130,14 +149,14 @@ impl Snapshots {
         let Some(running) = &mut self.running else { return Ok(()) };
         (running.id, running.hold) = (id, Some(hold));
         let (data, now) = (self.tools.data.clone(), self.tools.clock.now());
-        let (snapshots, cleaning) = (self.directory.clone(), self.cleaning.take());
+        let (snapshots, own, cleaning) = (self.directory.clone(), self.begun.clone(), self.cleaning.take());
         let (progress, (found, flaws), (done, ended)) =
             (Arc::clone(&running.progress), unbounded_channel(), oneshot::channel());
         let work = move || {
             be_polite();
             // Two who remove the same would be in each other's way.
             let _done = cleaning.map(JoinHandle::join);
-            remove_partials(data.fs.as_ref(), &partials(&data, &snapshots));
+            remove_partials(data.fs.as_ref(), &snapshots, &own);
             let mut flawed = |digest: &Digest, size, flaw: &Flaw| {
                 log::error!("corruption: {digest}: {flaw}");
                 if flaw.is_proof() {
@@ -201,16 +220,15 @@ fn log_end(id: i64, report: &SnapshotReport) {
     }
 }
 
-fn partials(data: &Data, directory: &std::path::Path) -> Vec<PathBuf> {
-    place::partials(data.fs.as_ref(), directory).unwrap_or_else(|error| {
+/// Removes what is left of snapshots of these names.
+fn remove_partials(fs: &dyn Fs, directory: &Path, own: &HashSet<String>) {
+    let found = place::partials(fs, directory).unwrap_or_else(|error| {
         log::warn!("{} cannot be listed: {error}", directory.display());
         Vec::new()
-    })
-}
-
-fn remove_partials(fs: &dyn Fs, leftovers: &[PathBuf]) {
-    for leftover in leftovers {
-        match place::remove_partial(fs, leftover) {
+    });
+    for leftover in found.iter().filter(|name| own.contains(*name)) {
+        let leftover = place::partial_of(&directory.join(leftover));
+        match place::remove_partial(fs, &leftover) {
             Ok(()) => log::info!("removed {}, which was not finished", leftover.display()),
             Err(error) => log::warn!("{} stays for now: {error}", leftover.display()),
         }

@@ -50,6 +50,18 @@ pub(super) fn directory_name(now: Timestamp, name: Option<&SnapshotName>) -> Str
     }
 }
 
+/// Whether [`directory_name`] makes such names: nothing else is taken for a snapshot of ours.
+pub(super) fn is_directory_name(text: &str) -> bool {
+    const TIME: &str = "0000-00-00T00-00-00.000Z";
+    let Some((time, rest)) = text.split_at_checked(TIME.len()) else { return false };
+    let fits = time.bytes().zip(TIME.bytes()).all(|(byte, form)| match form {
+        b'0' => byte.is_ascii_digit(),
+        form => byte == form,
+    });
+    fits && (rest.is_empty()
+        || rest.strip_prefix('-').is_some_and(|name| name.parse::<SnapshotName>().is_ok()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +83,12 @@ mod tests {
         assert_eq!(directory_name(now, None), "2001-09-09T01-46-40.007Z");
         let name = "nightly".parse().unwrap();
         assert_eq!(directory_name(now, Some(&name)), "2001-09-09T01-46-40.007Z-nightly");
+        assert!(is_directory_name(&directory_name(now, None)));
+        assert!(is_directory_name(&directory_name(now, Some(&name))));
+        for stranger in
+            ["", "backup", "2001-09-09T01-46-40.007Z-", "2001-09-09T01-46-40.007Z.old", "2001-09-09"]
+        {
+            assert!(!is_directory_name(stranger), "{stranger}");
+        }
     }
 }

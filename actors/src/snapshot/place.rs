@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::name::is_directory_name;
 use crate::blob_store::Layout;
 use crate::domain::{Algorithm, Digest, Hasher};
 use crate::fs::{Fs, ReadFile, WriteFile};
@@ -28,7 +29,9 @@ pub(super) const FORMAT: u32 = 1;
 pub(super) const PARTIAL: &str = ".partial";
 /// Everything that a snapshot's directory may hold, while it is made too.
 const NAMES: [&str; 7] =
-    ["mcr.db", "mcr.db-journal", "mcr.db-wal", "mcr.db-shm", "blobs", "digests.txt", "manifest.json"];
+    ["mcr.db", "mcr.db-journal", "mcr.db-wal", "mcr.db-shm", BLOBS, "digests.txt", "manifest.json"];
+/// The directory of its blobs.
+const BLOBS: &str = "blobs";
 /// How much of the list of digests is written at once, in bytes.
 const PIECE: usize = 64 * 1024;
 /// The longest `manifest.json`, in bytes.
@@ -67,7 +70,7 @@ impl Place {
     }
 
     pub(super) fn layout(&self) -> Layout {
-        Layout::new(self.0.join("blobs"))
+        Layout::new(self.0.join(BLOBS))
     }
 
     pub(super) fn digests(&self) -> PathBuf {
@@ -125,26 +128,52 @@ pub(super) fn partial_of(directory: &Path) -> PathBuf {
     directory.with_file_name(name)
 }
 
-/// Removes a snapshot that was not finished. Only what looks like one is removed.
+/// Removes a snapshot that was not finished, name by name: what can be of no snapshot stays, and so do the directories
+/// above it. A power cut leaves any part.
 pub(super) fn remove_partial(fs: &dyn Fs, directory: &Path) -> io::Result<()> {
-    let names = match fs.list(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        names => names?,
-    };
-    if let Some(stranger) = names.iter().find(|name| !NAMES.iter().any(|known| Path::new(known) == *name)) {
+    let is_known = |name: &Path| NAMES.iter().any(|known| Path::new(known) == name);
+    if let Some(stranger) = names(fs, directory)?.iter().find(|name| !is_known(name)) {
         let text = format!("{} holds {}, which is of no snapshot", directory.display(), stranger.display());
         return Err(io::Error::other(text));
     }
-    fs.remove_tree(directory)
+    remove_blobs(fs, &Place(directory.to_owned()).layout())?;
+    for file in NAMES.iter().filter(|name| **name != BLOBS) {
+        fs.remove(&directory.join(file))?;
+    }
+    fs.remove_dir(directory)
 }
 
-/// The unfinished snapshots in a directory of snapshots.
-pub(super) fn partials(fs: &dyn Fs, directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let is_partial = |name: &PathBuf| name.as_os_str().as_encoded_bytes().ends_with(PARTIAL.as_bytes());
+/// Removes the files of blobs and the directories that this leaves empty.
+fn remove_blobs(fs: &dyn Fs, layout: &Layout) -> io::Result<()> {
+    for algorithm in names(fs, layout.root())?.iter().map(|name| layout.root().join(name)) {
+        for files in names(fs, &algorithm)?.iter().map(|name| algorithm.join(name)) {
+            for path in names(fs, &files)?.iter().map(|name| files.join(name)) {
+                if layout.digest(&path).is_some() {
+                    fs.remove(&path)?;
+                }
+            }
+            fs.remove_dir(&files)?;
+        }
+        fs.remove_dir(&algorithm)?;
+    }
+    fs.remove_dir(layout.root())
+}
+
+/// The names in a directory; none where there is no directory.
+fn names(fs: &dyn Fs, directory: &Path) -> io::Result<Vec<PathBuf>> {
     match fs.list(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        names => Ok(names?.into_iter().filter(is_partial).map(|name| directory.join(name)).collect()),
+        names => names,
     }
+}
+
+/// What the snapshots in a directory are called that were not finished, as far as their names are of our own form.
+pub(super) fn partials(fs: &dyn Fs, directory: &Path) -> io::Result<Vec<String>> {
+    let snapshot = |name: PathBuf| {
+        let name = name.to_str()?.strip_suffix(PARTIAL)?.to_owned();
+        is_directory_name(&name).then_some(name)
+    };
+    Ok(names(fs, directory)?.into_iter().filter_map(snapshot).collect())
 }
 
 /// The directory that holds `path`.

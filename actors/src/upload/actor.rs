@@ -12,6 +12,7 @@ use actix::{
 use serde_json::json;
 use uuid::Uuid;
 
+use super::names;
 use super::session::{Beginning, End, Ended, Ending, Session, Shared};
 use super::writer::{Writer, of_session};
 use super::{Begin, BeginOnce, Cancel, CheckStorage, Find, Storage, Sweep, Swept, UploadError, asked};
@@ -296,16 +297,18 @@ impl Uploads {
         }
     }
 
-    /// Removes files that belong to no upload: what a crash or a failed removal left.
+    /// Removes files that belong to no upload: what a crash or a failed removal left. Whatever has a name of another form,
+    /// or is a link, a socket or a directory, is somebody else's and stays.
     fn remove_strays(&self) -> Result<u64, UploadError> {
         let known: HashSet<PathBuf> = self.uploads.keys().map(|id| self.shared.path(*id)).collect();
         let running = self.uploads.keys().filter(|id| self.running(**id).is_some());
         let running: HashSet<PathBuf> = running.map(|id| self.shared.path(*id)).collect();
         let mut removed = 0;
         for name in self.shared.fs.list(&self.shared.directory)? {
-            let path = self.shared.directory.join(name);
+            let path = self.shared.directory.join(&name);
             // A session may just need a second name, which has an extension.
-            if known.contains(&path) || running.contains(&path.with_extension("")) {
+            let is_needed = known.contains(&path) || running.contains(&path.with_extension(""));
+            if is_needed || !names::is_own(&name) || !matches!(self.shared.fs.len(&path), Ok(Some(_))) {
                 continue;
             }
             match self.shared.fs.remove(&path) {

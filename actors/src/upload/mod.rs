@@ -5,6 +5,7 @@
 
 mod actor;
 mod hashing;
+mod names;
 mod session;
 pub mod state;
 mod writer;

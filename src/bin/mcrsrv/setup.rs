@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcr::config::{Config, ConfigError};
-use mcr::data_lock::{DataLock, LockError};
+use mcr::data_lock::{Data, DataLock, LockError};
 use mcr::logging;
 use mcr::mcias::MciasProvider;
 use mcr::tls::{self, Certificate};
@@ -41,7 +41,9 @@ pub(crate) fn lock(config: &Config, verb: &str) -> anyhow::Result<DataLock> {
 
 /// Takes the data for a restore, which can be repeated.
 pub(crate) fn lock_to_restore(config: &Config, verb: &str) -> anyhow::Result<DataLock> {
-    Ok(DataLock::take(&config.database.path, &config.storage.layers_path, verb)?)
+    let Config { database, storage, .. } = config;
+    let directories = [&*storage.layers_path, &*storage.uploads_path, &*storage.snapshots_path];
+    Ok(DataLock::take(Data { database: &database.path, directories }, verb)?)
 }
 
 /// Advises whoever was refused since another program has the data.

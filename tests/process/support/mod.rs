@@ -144,7 +144,7 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// Files below a directory of the server's data.
+    /// Files below a directory of the server's data, but for its own marks there.
     pub(crate) fn files(&self, below: &str) -> Vec<PathBuf> {
         files(&self.data.join(below))
     }
@@ -154,6 +154,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     entries
         .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.file_name().unwrap().as_encoded_bytes().starts_with(b".mcr-"))
         .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
         .collect()
 }

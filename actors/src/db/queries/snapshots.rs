@@ -105,6 +105,25 @@ impl ReadQuery for ListSnapshots {
     }
 }
 
+/// Those of the names that are of snapshots which this registry began.
+#[derive(Debug)]
+pub struct OwnSnapshots(pub Vec<String>);
+
+impl ReadQuery for OwnSnapshots {
+    type Output = Vec<String>;
+
+    fn run(self, db: &Connection) -> Result<Vec<String>, DbError> {
+        let mut known = db.prepare_cached("SELECT 1 FROM snapshots WHERE name = ?1")?;
+        let mut own = Vec::new();
+        for name in self.0 {
+            if known.exists([&name])? {
+                own.push(name);
+            }
+        }
+        Ok(own)
+    }
+}
+
 /// Marks a blob as bad: absent to every look-up until it is pushed again. Says whether it was good before.
 ///
 /// The asker holds the digest's reservation and has found the file bad under it, so that no push that was answered
@@ -145,6 +164,8 @@ mod tests {
             (rows[1].name.as_str(), rows[1].finished_at, rows[1].report.as_str()),
             ("a", Some(NOW), "1")
         );
+        let names = ["b", "of-another", "a"].map(str::to_owned).to_vec();
+        assert_eq!(OwnSnapshots(names).run(&db).unwrap(), ["b", "a"]);
     }
 
     #[test]
