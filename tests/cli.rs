@@ -195,7 +195,8 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
         let (path, metadata) = (entry.path(), entry.metadata().unwrap());
         if metadata.is_dir() {
             files.extend(self::files(&path));
-        } else if !entry.file_name().to_string_lossy().starts_with("mcr.db") {
+        } else if !["mcr.db", ".mcr-"].iter().any(|own| entry.file_name().to_string_lossy().starts_with(own))
+        {
             files.insert(path.clone(), (metadata.permissions().mode() & 0o777, fs::read(&path).unwrap()));
         }
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use mcr_actors::ask::AskError;
 use mcr_actors::blob_store::Layout;
 use mcr_actors::db::queries::blobs::FindBlob;
-use mcr_actors::db::queries::snapshots::{ListSnapshots, SnapshotRow};
+use mcr_actors::db::queries::snapshots::{InsertSnapshot, ListSnapshots, SnapshotRow};
 use mcr_actors::domain::{Algorithm, Digest, Origin, RepositoryName};
 use mcr_actors::fs::real::RealFs;
 use mcr_actors::fs::{Fs, ReadFile, WriteFile};
@@ -55,6 +55,9 @@ impl Fs for OddFs {
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         RealFs.remove(path)
+    }
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        RealFs.is_dir(path)
     }
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         RealFs.remove_dir(path)
@@ -237,17 +240,50 @@ async fn one_that_is_stopped_ends_soon_leaves_nothing_and_reads_as_interrupted()
 #[actix_rt::test]
 async fn what_was_not_finished_goes_at_the_next_start_and_what_is_not_ours_stays() {
     let root = tempfile::tempdir().unwrap();
-    let snapshots = root.path().join("snapshots");
-    for (directory, file) in [("a.partial", "digests.txt"), ("b.partial", "letters.txt"), ("c", "mcr.db")] {
-        std::fs::create_dir_all(snapshots.join(directory)).unwrap();
-        std::fs::write(snapshots.join(directory).join(file), "").unwrap();
-    }
     let harness = harness(&root, OddFs::default(), Pace::default()).await;
+    let own =
+        ["2001-09-09T01-46-40.007Z", "2001-09-09T01-46-40.007Z-mixed", "2001-09-09T01-46-40.007Z-linked"];
+    for name in own {
+        let begun = InsertSnapshot {
+            name: name.to_owned(),
+            started_at: harness.clock.now(),
+            report: "{}".to_owned(),
+        };
+        harness.worker.db.write(begun).await.unwrap();
+    }
+    let [whole, mixed, linked] =
+        own.map(|name| root.path().join("snapshots").join(format!("{name}.partial")));
+    let blob = Digest::of(Algorithm::Sha256, b"blob");
+    for partial in [&whole, &mixed] {
+        let path = Layout::new(partial.join("blobs")).path(&blob);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "blob").unwrap();
+        std::fs::write(partial.join("digests.txt"), "").unwrap();
+    }
+    // Of ours, with what is not ours in it; by way of a link; of another registry; and called otherwise.
+    let foreign = root.path().join("foreign");
+    std::fs::create_dir_all(foreign.join("blobs")).unwrap();
+    std::os::unix::fs::symlink(&foreign, &linked).unwrap();
+    let kept = ["2002-09-09T01-46-40.007Z.partial/mcr.db", "backup.partial/digests.txt", "c/mcr.db"]
+        .map(|name| root.path().join("snapshots").join(name))
+        .into_iter()
+        .chain([mixed.join("blobs/sha256").join("letters.txt"), foreign.join("manifest.json")]);
+    let kept: Vec<PathBuf> = kept.collect();
+    for path in &kept {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "kept").unwrap();
+    }
+    let harness = harness.restart(Arc::new(OddFs::default())).await;
     let deadline = Instant::now() + Duration::from_secs(10);
-    while snapshots.join("a.partial").try_exists().unwrap() {
+    while whole.try_exists().unwrap() {
         assert!(Instant::now() < deadline, "a leftover stays");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    assert_eq!(RealFs.list(&snapshots).unwrap().len(), 2);
+    // The next one waits until the leftovers were looked at.
+    taken(&harness).await;
+    for path in &kept {
+        assert_eq!(std::fs::read(path).unwrap(), b"kept", "{}", path.display());
+    }
+    assert!(std::fs::symlink_metadata(&linked).unwrap().is_symlink());
     harness.finish().await;
 }

@@ -85,6 +85,10 @@ impl Fs for CutFs {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.call().and_then(|()| RealFs.remove(path))
     }
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        self.call().and_then(|()| RealFs.is_dir(path))
+    }
+
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         self.call().and_then(|()| RealFs.remove_dir(path))
     }

@@ -310,6 +310,12 @@ impl Fs for FakeFs {
         Ok(())
     }
 
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        let mut disk = self.disk();
+        disk.simple_call()?;
+        Ok(disk.directories.contains_key(path))
+    }
+
     fn create_dir(&self, path: &Path) -> io::Result<bool> {
         let mut disk = self.disk();
         disk.simple_call()?;

@@ -50,6 +50,9 @@ pub trait Fs: Send + Sync + std::fmt::Debug + 'static {
     /// `NotADirectory` when it is a link or anything else.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// Whether there is a directory of this name; a link to one is none.
+    fn is_dir(&self, path: &Path) -> io::Result<bool>;
+
     /// Makes one directory, mode 0700, and says whether it is new. Its parent must be there.
     fn create_dir(&self, path: &Path) -> io::Result<bool>;
 

@@ -131,6 +131,12 @@ pub(super) fn partial_of(directory: &Path) -> PathBuf {
 /// Removes a snapshot that was not finished, name by name: what can be of no snapshot stays, and so do the directories
 /// above it. A power cut leaves any part.
 pub(super) fn remove_partial(fs: &dyn Fs, directory: &Path) -> io::Result<()> {
+    if !fs.is_dir(directory)? {
+        return match fs.len(directory)? {
+            None => Ok(()),
+            Some(_) => Err(io::ErrorKind::NotADirectory.into()),
+        };
+    }
     let is_known = |name: &Path| NAMES.iter().any(|known| Path::new(known) == name);
     if let Some(stranger) = names(fs, directory)?.iter().find(|name| !is_known(name)) {
         let text = format!("{} holds {}, which is of no snapshot", directory.display(), stranger.display());
@@ -159,12 +165,9 @@ fn remove_blobs(fs: &dyn Fs, layout: &Layout) -> io::Result<()> {
     fs.remove_dir(layout.root())
 }
 
-/// The names in a directory; none where there is no directory.
+/// The names in a directory; none where there is no directory, or only a link to one.
 fn names(fs: &dyn Fs, directory: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs.list(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        names => names,
-    }
+    if fs.is_dir(directory)? { fs.list(directory) } else { Ok(Vec::new()) }
 }
 
 /// What the snapshots in a directory are called that were not finished, as far as their names are of our own form.
@@ -173,7 +176,10 @@ pub(super) fn partials(fs: &dyn Fs, directory: &Path) -> io::Result<Vec<String>>
         let name = name.to_str()?.strip_suffix(PARTIAL)?.to_owned();
         is_directory_name(&name).then_some(name)
     };
-    Ok(names(fs, directory)?.into_iter().filter_map(snapshot).collect())
+    match fs.list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => Ok(names?.into_iter().filter_map(snapshot).collect()),
+    }
 }
 
 /// The directory that holds `path`.
