@@ -16,6 +16,7 @@ pub mod gc;
 pub mod place;
 pub mod policy;
 mod priority;
+pub mod readiness;
 pub mod registry;
 pub mod snapshot;
 #[cfg(feature = "testing")]

@@ -19,6 +19,7 @@ use crate::fs::real::RealFs;
 use crate::gc::{Clean, Gc, GcSettings, Housekeeping, Pace};
 use crate::policy::{Policy, PolicyReader, Reload};
 use crate::priority::make_polite;
+use crate::readiness::{Places, Readiness, Watched, watched};
 use crate::snapshot::{self, Snapshots};
 use crate::upload::{Foundations, UploadSettings, Uploads};
 
@@ -145,6 +146,7 @@ pub struct Registry {
     auth: Handle<AuthCache>,
     gc: Handle<Gc>,
     snapshots: Handle<Snapshots>,
+    readiness: Handle<Readiness>,
     provider: Arc<dyn Provider>,
     clock: Clock,
     grace: Grace,
@@ -173,6 +175,8 @@ pub struct Worker {
     pub gc: Handle<Gc>,
     /// Takes snapshots.
     pub snapshots: Handle<Snapshots>,
+    /// Knows whether the registry can serve.
+    pub readiness: Handle<Readiness>,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// The time.
@@ -206,6 +210,8 @@ impl Registry {
         let gc = ground.collector(&settings, &uploads, &auth, &mut threads)?;
         gc.ask(Clean).await.map_err(actor)?;
         let snapshots = ground.snapshots(&settings, &gc, &mut threads).await?;
+        let others = vec![watched(&policy), watched(&auth), watched(&gc), watched(&snapshots)];
+        let readiness = ground.readiness(others, &uploads, Arc::clone(&provider), &mut threads)?;
         let threads = threads.arbiters.iter().map(Arbiter::handle).collect();
         let Ground { fs, layout, db, blobs, clock } = ground;
         Ok(Self {
@@ -218,6 +224,7 @@ impl Registry {
             auth,
             gc,
             snapshots,
+            readiness,
             provider,
             clock,
             grace,
@@ -253,6 +260,7 @@ impl Registry {
             rules: self.policy.clone(),
             gc: self.gc.clone(),
             snapshots: self.snapshots.clone(),
+            readiness: self.readiness.clone(),
             passwords: self.passwords.clone(),
             clock: self.clock.clone(),
             grace: self.grace,
@@ -410,6 +418,21 @@ impl Ground {
         };
         let (fs, layout) = (Arc::clone(&self.fs), self.layout.clone());
         Ok(Gc::start_on(housekeeping, self.blobs.clone(), fs, layout, collection, &sweeping))
+    }
+
+    fn readiness(
+        &self,
+        mut watched_too: Vec<Watched>,
+        uploads: &Handle<Uploads>,
+        provider: Arc<dyn Provider>,
+        threads: &mut Threads,
+    ) -> Result<Handle<Readiness>, StartError> {
+        let (thread, writer) = (threads.start(), self.db.clone());
+        watched_too.push(Watched::new("db writer", move || writer.is_alive()));
+        watched_too.extend([watched(&self.blobs), watched(uploads)]);
+        let places =
+            Places { watched: watched_too, db: self.db.on(&thread)?, uploads: uploads.clone(), provider };
+        Ok(Readiness::start_on(places, &thread))
     }
 
     async fn snapshots(

@@ -13,7 +13,7 @@ use mcr_actors::domain::{Algorithm, Digest, Origin, Principal, RepositoryName};
 use mcr_actors::fs::fake::FakeFs;
 use mcr_actors::gc::{GetGcStatus, StartSweep, Trigger};
 use mcr_actors::testing::Harness;
-use mcr_actors::upload::{Begin, BeginOnce, BeginRequest, Find, GetStatus, Owner, UploadError};
+use mcr_actors::upload::{Begin, BeginOnce, BeginRequest, Beginner, Find, GetStatus, Owner, UploadError};
 use uuid::Uuid;
 
 /// What was promised before the power went.
@@ -75,7 +75,7 @@ async fn scenario(harness: &Harness, promised: &mut Promised) -> Step {
 /// How many bytes of an upload are acknowledged; none when it is over. Asks again while a session stops.
 async fn stands(harness: &Harness, id: Uuid) -> Option<u64> {
     loop {
-        let find = Find { id, repository: repository() };
+        let find = Find { id, repository: repository(), by: Beginner::Anybody };
         let Ok(session) = harness.worker.uploads.ask(find).await else { return None };
         match session.ask(GetStatus).await {
             Ok(status) => return Some(status.acknowledged),

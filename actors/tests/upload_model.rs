@@ -15,7 +15,7 @@ use mcr_actors::domain::{Algorithm, Digest, Origin, Principal, RepositoryName};
 use mcr_actors::fs::fake::FakeFs;
 use mcr_actors::testing::Harness;
 use mcr_actors::upload::{
-    Begin, BeginRequest, Cancel, Find, GetStatus, Owner, Refusal, Session, UploadError, Writer,
+    Begin, BeginRequest, Beginner, Cancel, Find, GetStatus, Owner, Refusal, Session, UploadError, Writer,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -94,7 +94,7 @@ impl World {
             self.upload = Some(self.harness().worker.uploads.ask(begin).await.unwrap().0);
             self.bytes.clear();
         }
-        let find = Find { id: self.upload.unwrap(), repository: repository() };
+        let find = Find { id: self.upload.unwrap(), repository: repository(), by: Beginner::Anybody };
         self.harness().worker.uploads.ask(find).await.unwrap()
     }
 
@@ -141,7 +141,7 @@ impl World {
             Op::Cancel => {
                 self.upload().await;
                 let (id, origin) = (self.upload.unwrap(), Origin::default());
-                let cancel = Cancel { id, repository: repository(), origin };
+                let cancel = Cancel { id, repository: repository(), by: Beginner::Anybody, origin };
                 self.harness().worker.uploads.ask(cancel).await.unwrap();
                 self.is_over().await;
             }
@@ -193,7 +193,7 @@ impl World {
 
     /// The upload is unknown from now on.
     async fn is_over(&mut self) {
-        let find = Find { id: self.upload.take().unwrap(), repository: repository() };
+        let find = Find { id: self.upload.take().unwrap(), repository: repository(), by: Beginner::Anybody };
         let found = self.harness().worker.uploads.ask(find).await;
         assert!(matches!(found, Err(AskError::Refused(UploadError::Unknown))), "{found:?}");
     }

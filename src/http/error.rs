@@ -17,6 +17,7 @@ use mcr_actors::db::queries::users::UserError;
 use mcr_actors::domain::{DigestError, ManifestError, NameError, ReferenceError};
 use mcr_actors::gc::GcError;
 use mcr_actors::policy::PolicyError;
+use mcr_actors::readiness::Untold;
 use mcr_actors::snapshot::SnapshotError;
 use mcr_actors::upload::{Refusal, UploadError};
 use rustix::io::Errno;
@@ -217,6 +218,12 @@ impl From<DbError> for ApiError {
             DbError::Unknown(cause) => Self::unavailable(&cause),
             error @ (DbError::Failed(_) | DbError::Corrupt { .. }) => Self::internal(&error),
         }
+    }
+}
+
+impl From<Untold> for ApiError {
+    fn from(error: Untold) -> Self {
+        Self::unavailable(&error)
     }
 }
 

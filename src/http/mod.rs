@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod auth;
 pub mod body;
+pub mod cursor;
 pub mod denials;
 pub mod error;
 pub mod listen;

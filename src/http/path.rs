@@ -231,7 +231,42 @@ mod tests {
         assert_eq!(parse("/v2/a/blobs/uploads/1"), Err(PathError::Upload));
     }
 
+    /// Names whose parts are called like what a path is made of.
+    fn name() -> impl Strategy<Value = String> {
+        let words = vec!["tags", "list", "manifests", "blobs", "uploads", "referrers", "token", "v2", "a"];
+        prop::collection::vec(prop::sample::select(words), 1..6).prop_map(|parts| parts.join("/"))
+    }
+
     proptest! {
+        #[test]
+        fn no_two_resources_share_a_path(
+            names in (name(), name()),
+            tag in prop::sample::select(vec!["list", "tags", "uploads", "manifests", "v1"]),
+            id in any::<u128>().prop_map(Uuid::from_u128),
+        ) {
+            let targets = |name: &str| {
+                let (name, digest): (RepositoryName, Digest) = (name.parse().unwrap(), DIGEST.parse().unwrap());
+                vec![
+                    (format!("/v2/{name}/tags/list"), Target::Tags(name.clone())),
+                    (format!("/v2/{name}/manifests/{tag}"), Target::Manifest(name.clone(), tag.parse().unwrap())),
+                    (format!("/v2/{name}/manifests/{digest}"), Target::Manifest(name.clone(), Reference::Digest(digest))),
+                    (format!("/v2/{name}/blobs/{digest}"), Target::Blob(name.clone(), digest)),
+                    (format!("/v2/{name}/blobs/uploads/"), Target::Uploads(name.clone())),
+                    (format!("/v2/{name}/blobs/uploads/{id}"), Target::Upload(name.clone(), id)),
+                    (format!("/v2/{name}/referrers/{digest}"), Target::Referrers(name, digest)),
+                ]
+            };
+            let all: Vec<_> = targets(&names.0).into_iter().chain(targets(&names.1)).collect();
+            for (path, target) in &all {
+                prop_assert_eq!(parse(path), Ok(target.clone()), "{}", path);
+            }
+            for (path, target) in &all {
+                for (other_path, other) in &all {
+                    prop_assert_eq!(path == other_path, target == other);
+                }
+            }
+        }
+
         #[test]
         fn any_path_is_read_or_refused(path in "/v2/[a-z0-9%/:_.A-F-]{0,80}|\\PC{0,80}") {
             let _ = parse(&path);

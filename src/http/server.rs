@@ -6,6 +6,7 @@ use actix_web::web::{self, Data};
 use actix_web::{App, Error, HttpResponse};
 use mcr_actors::registry::{Registry, Worker};
 
+use super::cursor::Cursors;
 use super::metrics::{CONTENT_TYPE, Metrics, WorkerMetrics};
 use super::routes;
 use super::state::{HttpOptions, State};
@@ -33,11 +34,13 @@ pub fn app(registry: Registry, options: HttpOptions, metrics: Metrics) -> applic
             let metrics = Rc::new(WorkerMetrics::new(metrics.clone()));
             async move {
                 let worker = registry.worker().await.inspect_err(|error| log::error!("{error}"))?;
+                let cursors = Cursors::load(&worker.db).await.inspect_err(|error| log::error!("{error}"))?;
                 Ok::<_, mcr_actors::registry::StartError>(State {
                     worker,
                     registry,
                     options,
                     metrics,
+                    cursors,
                     denials: Rc::default(),
                 })
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mcr_actors::registry::{Registry, Worker};
 
+use super::cursor::Cursors;
 use super::denials::Denials;
 use super::metrics::WorkerMetrics;
 
@@ -41,6 +42,8 @@ pub struct State {
     pub options: Rc<HttpOptions>,
     /// What is counted.
     pub metrics: Rc<WorkerMetrics>,
+    /// Seals what a page begins with.
+    pub cursors: Cursors,
     /// Which denials it has recorded of late.
     pub denials: Rc<Denials>,
 }

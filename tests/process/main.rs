@@ -8,6 +8,7 @@ mod admin;
 mod collect;
 mod concurrency;
 mod full_disk;
+mod hidden;
 mod kill;
 mod kill_sweep;
 mod malformed;

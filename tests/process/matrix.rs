@@ -136,7 +136,8 @@ fn admin_refusal(access: AdminAccess, who: Who) -> Option<u16> {
 fn admin_granted(route: &AdminRoute, who: Who) -> &'static [u16] {
     use AdminShape::*;
     match (route.shape, route.method.as_str()) {
-        (Health | Ready | Me | OpenApi | Metrics | Actors | Audit, "GET") => &[200],
+        (Health | Ready, "GET" | "HEAD") => &[200],
+        (Me | OpenApi | Metrics | Actors | Audit, "GET") => &[200],
         (Repositories | Users | Tokens | Uploads | GcStatus | Sweeps | Snapshots | Rules, "GET") => &[200],
         (Login | Users | Tokens | Rules | PolicyTest, "POST") => &[400],
         (Logout, "POST") if who == Who::Anonymous => &[400],

@@ -147,6 +147,11 @@ fn everything_that_operators_watch_is_counted() {
     assert!(writer["alive"] == true && writer["messages"].as_u64().unwrap() > 0, "{writer}");
 }
 
+/// A look is told for a second.
+fn report_grows_old() {
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+}
+
 #[test]
 fn readiness_says_what_is_missing() {
     let data = Data::new();
@@ -165,8 +170,10 @@ fn readiness_says_what_is_missing() {
     assert!(server.files("uploads").is_empty());
     let (uploads, away) = (server.data.join("uploads"), server.data.join("away"));
     std::fs::rename(&uploads, &away).unwrap();
+    report_grows_old();
     assert_eq!(lines(&expect(&mut admin, 503, "GET", "/v1/ready", Value::Null)), all(false, false));
     std::fs::rename(&away, &uploads).unwrap();
+    report_grows_old();
     expect(&mut admin, 200, "GET", "/v1/ready", Value::Null);
     drop(server);
     let server = data.start(&[("MCR_STORAGE_MIN_FREE", "1000000TiB")]);

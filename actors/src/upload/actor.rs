@@ -15,7 +15,9 @@ use uuid::Uuid;
 use super::names;
 use super::session::{Beginning, End, Ended, Ending, Session, Shared};
 use super::writer::{Writer, of_session};
-use super::{Begin, BeginOnce, Cancel, CheckStorage, Find, Storage, Sweep, Swept, UploadError, asked};
+use super::{
+    Begin, BeginOnce, Beginner, Cancel, CheckStorage, Find, Storage, Sweep, Swept, UploadError, asked,
+};
 use crate::ask::Handle;
 use crate::blob_store::{BlobReader, BlobStore};
 use crate::clock::Clock;
@@ -210,17 +212,22 @@ impl Handler<BeginOnce> for Uploads {
     }
 }
 
-/// The row of an upload that began in this repository.
-async fn find_row(db: Db, id: Uuid, repository: RepositoryName) -> Result<UploadRow, UploadError> {
+/// The row of an upload that one of these began in this repository.
+async fn find_row(
+    db: Db,
+    id: Uuid,
+    repository: RepositoryName,
+    by: Beginner,
+) -> Result<UploadRow, UploadError> {
     let row = db.read(FindUpload(id)).await.map_err(asked)?;
-    row.filter(|row| row.repository == repository).ok_or(UploadError::Unknown)
+    row.filter(|row| row.repository == repository && by.is(&row.owner)).ok_or(UploadError::Unknown)
 }
 
 impl Handler<Find> for Uploads {
     type Result = ResponseActFuture<Self, Result<Handle<Session>, UploadError>>;
 
-    fn handle(&mut self, Find { id, repository }: Find, _: &mut Self::Context) -> Self::Result {
-        let row = find_row(self.shared.db.clone(), id, repository);
+    fn handle(&mut self, Find { id, repository, by }: Find, _: &mut Self::Context) -> Self::Result {
+        let row = find_row(self.shared.db.clone(), id, repository, by);
         Box::pin(row.into_actor(self).then(move |row, uploads, _| {
             let (running, db) = (uploads.running(id), uploads.shared.db.clone());
             let row = async move {
@@ -241,8 +248,9 @@ impl Handler<Find> for Uploads {
 impl Handler<Cancel> for Uploads {
     type Result = ResponseActFuture<Self, Result<(), UploadError>>;
 
-    fn handle(&mut self, Cancel { id, repository, origin }: Cancel, _: &mut Self::Context) -> Self::Result {
-        let row = find_row(self.shared.db.clone(), id, repository);
+    fn handle(&mut self, cancel: Cancel, _: &mut Self::Context) -> Self::Result {
+        let Cancel { id, repository, by, origin } = cancel;
+        let row = find_row(self.shared.db.clone(), id, repository, by);
         Box::pin(row.into_actor(self).then(move |row, uploads, _| {
             let ended: ResponseActFuture<Self, Result<bool, UploadError>> = match row {
                 Ok(row) => {

@@ -142,6 +142,27 @@ pub struct Find {
     pub id: Uuid,
     /// Where it must have begun.
     pub repository: RepositoryName,
+    /// Who may have begun it.
+    pub by: Beginner,
+}
+
+/// Whose upload is meant. Another's is as if it were not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beginner {
+    /// Anybody's: an administrator asks.
+    Anybody,
+    /// That of the principal with this subject. All who did not log in are one principal.
+    Principal(String),
+}
+
+impl Beginner {
+    /// Whether an upload of `owner` is meant.
+    pub(crate) fn is(&self, owner: &Principal) -> bool {
+        match self {
+            Self::Anybody => true,
+            Self::Principal(subject) => *subject == owner.subject,
+        }
+    }
 }
 
 /// Ends an upload and forgets what it has. That it did is recorded in the same commit.
@@ -152,6 +173,8 @@ pub struct Cancel {
     pub id: Uuid,
     /// Where it must have begun.
     pub repository: RepositoryName,
+    /// Who may have begun it.
+    pub by: Beginner,
     /// Who cancels it.
     pub origin: Origin,
 }

@@ -21,8 +21,9 @@ async fn an_acknowledgement_whose_change_comes_late_loses_nothing() {
     tokio::time::sleep(Duration::from_millis(10)).await;
     // A client that asks again must not come before the change.
     let uploads = harness.worker.uploads.clone();
-    let again =
-        tokio::task::spawn_local(async move { uploads.ask(Find { id, repository: repository() }).await });
+    let again = tokio::task::spawn_local(async move {
+        uploads.ask(Find { id, repository: repository(), by: Beginner::Anybody }).await
+    });
     tokio::time::sleep(Duration::from_millis(100)).await;
     go_on.send(()).unwrap();
     held_up.await;

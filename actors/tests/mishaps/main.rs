@@ -20,7 +20,7 @@ use mcr_actors::fs::Fs;
 use mcr_actors::fs::fake::FakeFs;
 use mcr_actors::testing::Harness;
 use mcr_actors::upload::{
-    Begin, BeginOnce, BeginRequest, Find, GetStatus, Owner, Session, Sweep, UploadError, Writer,
+    Begin, BeginOnce, BeginRequest, Beginner, Find, GetStatus, Owner, Session, Sweep, UploadError, Writer,
 };
 use uuid::Uuid;
 
@@ -59,7 +59,7 @@ async fn push_once(harness: &Harness, content: &[u8]) {
 }
 
 async fn find(harness: &Harness, id: Uuid) -> Result<Handle<Session>, AskError<UploadError>> {
-    harness.worker.uploads.ask(Find { id, repository: repository() }).await
+    harness.worker.uploads.ask(Find { id, repository: repository(), by: Beginner::Anybody }).await
 }
 
 async fn request(harness: &Harness, id: Uuid) -> Result<Writer, AskError<UploadError>> {
@@ -451,7 +451,8 @@ async fn an_upload_that_is_resumed_during_a_sweep_is_kept_or_says_that_it_is_ove
     tokio::time::sleep(Duration::from_millis(100)).await;
     let uploads = harness.worker.uploads.clone();
     let resumed = tokio::task::spawn_local(async move {
-        let session = uploads.ask(Find { id: second, repository: repository() }).await.ok()?;
+        let session =
+            uploads.ask(Find { id: second, repository: repository(), by: Beginner::Anybody }).await.ok()?;
         acknowledge(session.ask(ANY).await.ok()?, b"def").await.ok()
     });
     tokio::time::sleep(Duration::from_millis(100)).await;

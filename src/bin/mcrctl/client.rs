@@ -58,7 +58,7 @@ impl Client {
 
     /// `GET` of whether the registry is ready, which is told also where it is not.
     pub(crate) fn ready(&self) -> anyhow::Result<Value> {
-        self.call_or(Method::GET, "/v1/ready", None, |json| json["checks"].is_array())
+        self.call_or(Method::GET, "/v1/ready", None, |json| json["ready"].is_boolean())
     }
 
     /// Asks, and answers the JSON also of an answer that is no success but `tells` what was asked for.

@@ -1,9 +1,10 @@
 //! `repo` and `tag`.
 
-use serde_json::json;
+use mcr::http::admin::path::{repository_path, tag_path};
+use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::client::{Client, segment};
+use crate::client::Client;
 use crate::output::{Column, Output, say};
 
 const COLUMNS: &[Column] = &[
@@ -55,9 +56,14 @@ pub(crate) enum Repo {
     },
 }
 
-fn path(name: &str) -> String {
-    let segments: Vec<String> = name.split('/').map(segment).collect();
-    format!("/v1/repositories/{}", segments.join("/"))
+/// What the server says that it deleted.
+fn deleted(answer: &Value) -> String {
+    let (repository, tag) = (answer["repository"].as_str(), answer["tag"].as_str());
+    match (answer["deleted"].as_str(), repository, tag) {
+        (Some("repository"), Some(repository), _) => format!("deleted the repository {repository}"),
+        (Some("tag"), Some(repository), Some(tag)) => format!("deleted the tag {tag} of {repository}"),
+        _ => "the server deleted something and does not say what: is it older than this program?".to_owned(),
+    }
 }
 
 impl Repo {
@@ -68,7 +74,7 @@ impl Repo {
                 output.list(&list, COLUMNS);
             }
             Self::Show { name } => {
-                let repository = client.get(&path(name))?;
+                let repository = client.get(&repository_path(name))?;
                 output.one(&repository, COLUMNS);
                 if !output.is_json() {
                     say("");
@@ -77,8 +83,8 @@ impl Repo {
             }
             Self::Delete { name } => {
                 output.confirm(&format!("delete the repository {name} with all in it"))?;
-                client.call(Method::DELETE, &path(name), None)?;
-                output.done(&format!("deleted the repository {name}"));
+                let answer = client.call(Method::DELETE, &repository_path(name), None)?;
+                output.done(&deleted(&answer));
             }
         }
         Ok(())
@@ -110,7 +116,7 @@ impl Tag {
                 let mut last = String::new();
                 loop {
                     let query = mcr::http::query::encode(&[("last", last.as_str())]);
-                    let page = client.get(&format!("{}?{query}", path(repository)))?;
+                    let page = client.get(&format!("{}?{query}", repository_path(repository)))?;
                     let Some(page) = page["tag_list"].as_array().filter(|page| !page.is_empty()) else {
                         break;
                     };
@@ -121,8 +127,8 @@ impl Tag {
             }
             Self::Delete { repository, tag } => {
                 output.confirm(&format!("delete the tag {tag} of {repository}"))?;
-                client.call(Method::DELETE, &format!("{}/tags/{}", path(repository), segment(tag)), None)?;
-                output.done(&format!("deleted the tag {tag} of {repository}"));
+                let answer = client.call(Method::DELETE, &tag_path(repository, tag), None)?;
+                output.done(&deleted(&answer));
             }
         }
         Ok(())

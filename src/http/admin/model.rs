@@ -29,6 +29,18 @@ pub struct List<T> {
     pub items: Vec<T>,
 }
 
+/// What a delete took.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Deleted {
+    /// What it was: `repository` or `tag`.
+    pub deleted: &'static str,
+    /// The repository, or the one that had the tag.
+    pub repository: String,
+    /// The tag, where it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+}
+
 /// That the process lives.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
@@ -41,8 +53,9 @@ pub struct Health {
 pub struct Ready {
     /// All checks together.
     pub ready: bool,
-    /// Each check.
-    pub checks: Vec<ReadyCheck>,
+    /// Each check; only administrators are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Vec<ReadyCheck>>,
 }
 
 /// One check.

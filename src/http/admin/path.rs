@@ -1,7 +1,13 @@
 //! Paths under `/v1`, read once into what they name. Pure.
+//!
+//! A slash in a repository's name is written as `%2F`: [`repository_path`] and [`tag_path`] do. Written as it is, it is read
+//! too, and then `tags` before the last part always begins a tag: `team/tags/v1` is the tag `v1` of `team`, and the repository
+//! of that name is `team%2Ftags%2Fv1`. So no path names two things.
+
+use std::borrow::Cow;
 
 use mcr_actors::domain::{NameError, ReferenceError, RepositoryName, Tag};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use uuid::Uuid;
 
 macro_rules! targets {
@@ -134,10 +140,16 @@ pub enum PathError {
 
 /// Reads the raw path of a request.
 pub fn parse(raw: &str) -> Result<Target, PathError> {
-    if raw == "/metrics" {
-        return Ok(Target::Metrics);
+    match raw {
+        "/metrics" => return Ok(Target::Metrics),
+        "/healthz" | "/livez" => return Ok(Target::Health),
+        "/readyz" => return Ok(Target::Ready),
+        _ => {}
     }
     let rest = raw.strip_prefix("/v1/").ok_or(PathError::Nothing)?;
+    if let Some(of_repository) = rest.strip_prefix("repositories/") {
+        return parse_repository(of_repository);
+    }
     let segments = rest.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
     let segments: Vec<&str> = segments.iter().map(|segment| segment.as_ref()).collect();
     match segments.as_slice() {
@@ -147,11 +159,6 @@ pub fn parse(raw: &str) -> Result<Target, PathError> {
         ["auth", "logout"] => Ok(Target::Logout),
         ["auth", "me"] => Ok(Target::Me),
         ["repositories"] => Ok(Target::Repositories),
-        ["repositories", name @ .., "tags", tag] if !name.is_empty() => {
-            let (repository, tag) = (name.join("/").parse()?, tag.parse()?);
-            Ok(Target::RepositoryTag(TagOf { repository, tag }))
-        }
-        ["repositories", name @ ..] => Ok(Target::Repository(name.join("/").parse()?)),
         ["policy", "rules"] => Ok(Target::Rules),
         ["policy", "rules", id] => Ok(Target::Rule(number(id)?)),
         ["policy", "test"] => Ok(Target::PolicyTest),
@@ -175,14 +182,48 @@ pub fn parse(raw: &str) -> Result<Target, PathError> {
     }
 }
 
+/// What comes after `/v1/repositories/`.
+fn parse_repository(raw: &str) -> Result<Target, PathError> {
+    let segments = raw.split('/').map(decode_any).collect::<Result<Vec<_>, _>>()?;
+    let segments: Vec<&str> = segments.iter().map(|segment| segment.as_ref()).collect();
+    match segments.as_slice() {
+        [name @ .., "tags", tag] if !name.is_empty() => {
+            let (repository, tag) = (name.join("/").parse()?, tag.parse()?);
+            Ok(Target::RepositoryTag(TagOf { repository, tag }))
+        }
+        name => Ok(Target::Repository(name.join("/").parse()?)),
+    }
+}
+
+/// One part of a path, as it is written.
+pub fn encode(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// The path of a repository.
+pub fn repository_path(name: &str) -> String {
+    format!("/v1/repositories/{}", encode(name))
+}
+
+/// The path of a repository's tag.
+pub fn tag_path(name: &str, tag: &str) -> String {
+    format!("{}/tags/{}", repository_path(name), encode(tag))
+}
+
 fn number(id: &str) -> Result<i64, PathError> {
     id.parse().map_err(|_| PathError::Id(id.escape_default().to_string()))
 }
 
 /// One segment; an encoded slash does not make two of it.
-fn decode(segment: &str) -> Result<std::borrow::Cow<'_, str>, PathError> {
+fn decode(segment: &str) -> Result<Cow<'_, str>, PathError> {
+    let decoded = decode_any(segment)?;
+    if decoded.contains('/') { Err(PathError::Nothing) } else { Ok(decoded) }
+}
+
+/// One segment that may have encoded slashes in it.
+fn decode_any(segment: &str) -> Result<Cow<'_, str>, PathError> {
     let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| PathError::Nothing)?;
-    if decoded.contains(['/', '\0']) { Err(PathError::Nothing) } else { Ok(decoded) }
+    if decoded.contains('\0') { Err(PathError::Nothing) } else { Ok(decoded) }
 }
 
 #[cfg(test)]
@@ -211,7 +252,52 @@ mod tests {
         );
     }
 
+    /// Names whose parts are called like what a path is made of.
+    fn name() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            prop::sample::select(vec![
+                "tags",
+                "list",
+                "manifests",
+                "blobs",
+                "uploads",
+                "referrers",
+                "repositories",
+                "token",
+                "v1",
+                "v2",
+                "items",
+                "latest",
+            ])
+            .prop_map(str::to_owned),
+            "[a-z0-9]{1,3}([._-][a-z0-9]{1,2}){0,2}",
+        ];
+        prop::collection::vec(part, 1..6).prop_map(|parts| parts.join("/"))
+    }
+
     proptest! {
+        #[test]
+        fn no_two_resources_share_a_path(one in name(), other in name(), tag in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,6}|tags|list") {
+            let paths = |name: &str| {
+                let repository: RepositoryName = name.parse().unwrap();
+                let tagged = TagOf { repository: repository.clone(), tag: tag.parse().unwrap() };
+                [
+                    (repository_path(name), Target::Repository(repository)),
+                    (tag_path(name, &tag), Target::RepositoryTag(tagged)),
+                ]
+            };
+            for (path, target) in paths(&one).into_iter().chain(paths(&other)) {
+                prop_assert_eq!(parse(&path), Ok(target), "{}", path);
+            }
+            let (ours, theirs) = (paths(&one), paths(&other));
+            prop_assert_ne!(&ours[0].0, &ours[1].0);
+            prop_assert_eq!(one == other, ours[0].0 == theirs[0].0);
+            prop_assert_ne!(&ours[0].0, &theirs[1].0);
+            // With slashes as they are it is read the one way that is documented.
+            let raw = parse(&format!("/v1/repositories/{one}/tags/{tag}"));
+            prop_assert_eq!(raw, Ok(ours[1].1.clone()));
+        }
+
         #[test]
         fn any_path_is_read_or_refused(path in "/v1/[a-z0-9%/:_.A-F-]{0,60}|\\PC{0,60}") {
             let _ = parse(&path);

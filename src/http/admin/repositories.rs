@@ -8,7 +8,7 @@ use mcr_actors::db::queries::repositories::{
 use mcr_actors::db::queries::tags::DeleteTag;
 use mcr_actors::domain::{Event, EventName};
 
-use super::model::{List, Problem, RepositoryDetail, RepositoryModel, TagModel};
+use super::model::{Deleted, List, Problem, RepositoryDetail, RepositoryModel, TagModel};
 use super::path::{TagOf, Target};
 use super::routes::AdminCall;
 use super::{MAX_PAGE, not_found, page};
@@ -62,7 +62,7 @@ pub async fn show(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
 
 /// Deletes a repository with all in it.
 #[utoipa::path(delete, path = "/v1/repositories/{name}", tag = "repositories", params(("name" = String, Path)),
-    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem),
+    responses((status = 200, body = Deleted), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub async fn delete(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let Target::Repository(name) = call.target.clone() else { return Err(not_found("repository")) };
@@ -73,14 +73,17 @@ pub async fn delete(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let query = DeleteRepository { name: name.clone(), kept_until };
     let audited = Audited { query, origin: call.origin(), now: worker.clock.now(), describe };
     match worker.db.write(audited).await? {
-        true => Ok(HttpResponse::NoContent().finish()),
+        true => {
+            let deleted = Deleted { deleted: "repository", repository: name.to_string(), tag: None };
+            Ok(HttpResponse::Ok().json(deleted))
+        }
         false => Err(not_found(format!("repository {name}"))),
     }
 }
 
 /// Deletes a tag; the manifest stays.
 #[utoipa::path(delete, path = "/v1/repositories/{name}/tags/{tag}", tag = "repositories",
-    params(("name" = String, Path), ("tag" = String, Path)), responses((status = 204), (status = 400, body = Problem),
+    params(("name" = String, Path), ("tag" = String, Path)), responses((status = 200, body = Deleted), (status = 400, body = Problem),
     (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub async fn delete_tag(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let Target::RepositoryTag(TagOf { repository, tag }) = call.target.clone() else {
@@ -92,7 +95,10 @@ pub async fn delete_tag(call: &mut AdminCall) -> Result<HttpResponse, ApiError> 
     let query = DeleteTag { repository: repository.clone(), tag: tag.clone(), now };
     let audited = Audited { query, origin: call.origin(), now, describe };
     match worker.db.write(audited).await? {
-        true => Ok(HttpResponse::NoContent().finish()),
+        true => {
+            let (repository, tag) = (repository.to_string(), Some(tag.to_string()));
+            Ok(HttpResponse::Ok().json(Deleted { deleted: "tag", repository, tag }))
+        }
         false => Err(not_found(format!("tag {tag} in {repository}"))),
     }
 }

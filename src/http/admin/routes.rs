@@ -96,9 +96,11 @@ macro_rules! routes {
 pub static ROUTES: &[Route] = routes! {
     // everybody
     GET    Health        Open     => system::health;
+    HEAD   Health        Open     => system::health;
+    GET    Ready         Open     => system::ready;
+    HEAD   Ready         Open     => system::ready;
     POST   Login         Open     => session::login;
     // whoever has a token
-    GET    Ready         Anybody  => system::ready;
     POST   Logout        Anybody  => session::logout;
     GET    Me            Anybody  => session::me;
     GET    OpenApi       Anybody  => openapi::document;

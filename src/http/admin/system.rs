@@ -3,53 +3,44 @@
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use mcr_actors::db::queries::repositories::ListRepositories;
+use actix_web::http::header;
+use mcr_actors::policy::builtin::ADMIN;
+use mcr_actors::readiness::{Check, GetReadiness};
 use mcr_actors::registry::ActorState;
-use mcr_actors::upload::{CheckStorage, Storage};
 
 use super::model::{ActorModel, Actors, Health, Problem, Ready, ReadyCheck};
 use super::routes::AdminCall;
+use crate::http::auth::Inquiry;
 use crate::http::error::ApiError;
 use crate::http::metrics::CONTENT_TYPE;
 use crate::http::state::State;
 
 /// Tells that the process lives.
-#[utoipa::path(get, path = "/v1/health", tag = "system", security(()), responses((status = 200, body = Health)))]
+#[utoipa::path(method(get, head), path = "/v1/health", tag = "system", security(()),
+    responses((status = 200, body = Health)))]
 pub async fn health(_: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(Health { status: "ok" }))
 }
 
-/// Tells whether the registry can serve: its database, its storage, its identity provider, its actors.
-#[utoipa::path(get, path = "/v1/ready", tag = "system", responses(
+/// Tells whether the registry can serve; administrators also what was looked at. All who ask within a second hear the
+/// same.
+#[utoipa::path(method(get, head), path = "/v1/ready", tag = "system", security((), ("bearer" = [])), responses(
     (status = 200, body = Ready), (status = 401, body = Problem), (status = 503, body = Ready)))]
 pub async fn ready(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let worker = &call.state.worker;
-    let check = |name, result: Result<String, String>| match result {
-        Ok(detail) => ReadyCheck { name, ok: true, detail },
-        Err(detail) => ReadyCheck { name, ok: false, detail },
-    };
-    let database = worker.db.read(ListRepositories { after: String::new(), limit: 1 }).await;
-    let storage = worker.uploads.ask(CheckStorage).await;
-    let room = match &storage {
-        Ok(Storage { free, enough: true }) => Ok(format!("{free} bytes are free")),
-        Ok(Storage { free, .. }) => Err(format!("only {free} bytes are free, less than storage.min_free")),
-        Err(_) => Err("it is not known".to_owned()),
-    };
-    let dead = call.state.registry.dead();
-    let provider = call.state.registry.provider().check().await;
-    let checks = vec![
-        check("database", database.map(|_| "it answers".to_owned()).map_err(|error| error.to_string())),
-        check(
-            "storage",
-            storage.map(|_| "it can be written to".to_owned()).map_err(|error| error.to_string()),
-        ),
-        check("free space", room),
-        check("provider", provider.map(|()| "it answers".to_owned()).map_err(|error| error.to_string())),
-        check("actors", dead.map_or(Ok("all run".to_owned()), |name| Err(format!("{name} has died")))),
-    ];
-    let ready = checks.iter().all(|check| check.ok);
-    let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    Ok(response.json(Ready { ready, checks }))
+    let report = call.state.worker.readiness.ask(GetReadiness).await?;
+    let model = |check: &Check| ReadyCheck { name: check.name, ok: check.ok, detail: check.detail.clone() };
+    let checks = is_admin(call).await.then(|| report.checks.iter().map(model).collect());
+    let mut response = if report.ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    Ok(response.json(Ready { ready: report.ready(), checks }))
+}
+
+/// Whether an administrator asks. Whoever is not known, or cannot be known now, is a stranger.
+async fn is_admin(call: &AdminCall) -> bool {
+    call.request.headers().contains_key(header::AUTHORIZATION)
+        && Inquiry::new(&call.request, &call.state, &call.request_id)
+            .caller(None)
+            .await
+            .is_ok_and(|caller| caller.principal.has_role(ADMIN))
 }
 
 /// Tells what each actor says of itself.

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use mcr_actors::ask::AskError;
 use mcr_actors::db::queries::uploads::{FindUpload, ListUploads};
-use mcr_actors::upload::{Cancel, UploadError};
+use mcr_actors::upload::{Beginner, Cancel, UploadError};
 
 use super::model::{List, Problem, UploadModel};
 use super::path::Target;
@@ -42,7 +42,8 @@ pub async fn cancel(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let worker = &call.state.worker;
     let unknown = || not_found(format!("upload {id}"));
     let row = worker.db.read(FindUpload(id)).await?.ok_or_else(unknown)?;
-    match worker.uploads.ask(Cancel { id, repository: row.repository, origin: call.origin() }).await {
+    let cancel = Cancel { id, repository: row.repository, by: Beginner::Anybody, origin: call.origin() };
+    match worker.uploads.ask(cancel).await {
         Err(AskError::Refused(UploadError::Unknown)) => Err(unknown()),
         Err(error) => Err(error.into()),
         Ok(()) => Ok(HttpResponse::NoContent().finish()),

@@ -6,21 +6,26 @@ use actix_web::http::{StatusCode, header};
 use mcr_actors::ask::Handle;
 use mcr_actors::blob_store::Check;
 use mcr_actors::db::queries::audit::Audited;
-use mcr_actors::db::queries::blobs::{FindBlob, Linked, MountBlob, RepositoriesWithBlob};
+use mcr_actors::db::queries::blobs::{FindBlob, Linked, MountBlob, WhichShow};
+use mcr_actors::db::queries::repositories::ListRepositories;
 use mcr_actors::domain::{Action, Algorithm, Digest, Event, EventName, RepositoryName};
-use mcr_actors::upload::{Begin, BeginOnce, BeginRequest, Cancel, Find, GetStatus, Owner, Session, Writer};
+use mcr_actors::policy::builtin::ADMIN;
+use mcr_actors::policy::{Question, Rules};
+use mcr_actors::upload::{
+    Begin, BeginOnce, BeginRequest, Beginner, Cancel, Find, GetStatus, Owner, Session, Writer,
+};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{DOCKER_CONTENT_DIGEST, location, wrong_target};
-use crate::http::auth;
+use crate::http::auth::{self, Caller};
 use crate::http::body::receive;
 use crate::http::error::{ApiError, Code};
 use crate::http::path::Target;
 use crate::http::range::{Chunk, chunk};
 use crate::http::routes::Call;
 
-/// Most repositories tried as the source of a mount that names none.
+/// Most repositories looked at for the source of a mount that names none, whether the caller may see them or not.
 const MOUNT_SOURCES: usize = 100;
 
 /// `POST /v2/<name>/blobs/uploads/`: begins an upload, or does the whole of one, or mounts.
@@ -68,7 +73,7 @@ async fn mount(call: &Call, repository: &RepositoryName, digest: Digest) -> Resu
     let worker = &call.state.worker;
     let sources = match call.query.get("from") {
         Some(from) => from.parse().ok().into_iter().collect(),
-        None => worker.db.read(RepositoriesWithBlob { digest, limit: MOUNT_SOURCES }).await?,
+        None => sources(call, caller, repository, digest).await?,
     };
     for from in sources {
         if !auth::may(&call.state, &caller.principal, Action::Pull, Some(&from)).await? {
@@ -91,6 +96,29 @@ async fn mount(call: &Call, repository: &RepositoryName, digest: Digest) -> Resu
     Ok(false)
 }
 
+/// Where the caller may pull the blob from, for a mount that names no source: among a hundred repositories, those
+/// first that follow the first part of the target's name. Those that the caller may not see are left out before the blob is looked for, so that
+/// they change neither the answer nor the work.
+async fn sources(
+    call: &Call,
+    caller: &Caller,
+    target: &RepositoryName,
+    digest: Digest,
+) -> Result<Vec<RepositoryName>, ApiError> {
+    let worker = &call.state.worker;
+    let rules = worker.policy.ask(Rules).await?;
+    let (home, _) = target.as_str().split_once('/').unwrap_or((target.as_str(), ""));
+    let near = worker.db.read(ListRepositories { after: home.to_owned(), limit: MOUNT_SOURCES }).await?;
+    let left = MOUNT_SOURCES - near.items.len();
+    let far = worker.db.read(ListRepositories { after: String::new(), limit: left }).await?;
+    let may_pull = |repository: &RepositoryName| {
+        let (principal, repository) = (&*caller.principal, Some(repository));
+        rules.decide(Question { principal, action: Action::Pull, repository }).allowed
+    };
+    let repositories = near.items.into_iter().chain(far.items).filter(may_pull).collect();
+    Ok(worker.db.read(WhichShow { digest, repositories }).await?)
+}
+
 /// The entries that record a mount, if it happened.
 fn mounted(
     repository: RepositoryName,
@@ -106,9 +134,24 @@ fn mounted(
     }
 }
 
+/// Whose uploads the caller may go on with: its own, and an administrator anybody's. All that did not log in are one.
+fn beginner(call: &Call) -> Result<Beginner, ApiError> {
+    let Some(caller) = &call.caller else { return Err(wrong_target()) };
+    let principal = &caller.principal;
+    Ok(match principal.has_role(ADMIN) {
+        true => Beginner::Anybody,
+        false => Beginner::Principal(principal.subject.clone()),
+    })
+}
+
 async fn find(call: &Call) -> Result<(RepositoryName, Uuid, Handle<Session>), ApiError> {
     let Target::Upload(repository, id) = call.target.clone() else { return Err(wrong_target()) };
-    let session = call.state.worker.uploads.ask(Find { id, repository: repository.clone() }).await?;
+    let session = call
+        .state
+        .worker
+        .uploads
+        .ask(Find { id, repository: repository.clone(), by: beginner(call)? })
+        .await?;
     Ok((repository, id, session))
 }
 
@@ -157,7 +200,8 @@ pub async fn status(call: &mut Call) -> Result<HttpResponse, ApiError> {
 /// `DELETE`: ends an upload and forgets what came.
 pub async fn cancel(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Upload(repository, id) = call.target.clone() else { return Err(wrong_target()) };
-    call.state.worker.uploads.ask(Cancel { id, repository, origin: call.origin() }).await?;
+    let cancel = Cancel { id, repository, by: beginner(call)?, origin: call.origin() };
+    call.state.worker.uploads.ask(cancel).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

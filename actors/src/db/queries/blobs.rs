@@ -77,31 +77,40 @@ impl ReadQuery for FindGoodBlob {
     }
 }
 
-/// Some repositories where the blob is visible, for a mount that names no source.
+/// Those of the repositories where the blob is visible, for a mount that names no source.
+///
+/// The work is the same whatever other repositories show: each is looked at, also when the registry has no such blob.
 #[derive(Debug)]
-pub struct RepositoriesWithBlob {
+pub struct WhichShow {
     /// Which blob.
     pub digest: Digest,
-    /// Most repositories looked at.
-    pub limit: usize,
+    /// Where it is looked for.
+    pub repositories: Vec<RepositoryName>,
 }
 
-impl ReadQuery for RepositoriesWithBlob {
+const SHOWS: &str = "SELECT EXISTS (
+    SELECT 1 FROM repositories
+     CROSS JOIN repository_blobs ON repository_blobs.repository_id = repositories.id AND repository_blobs.blob_id = ?2
+     WHERE repositories.name = ?1)";
+
+impl ReadQuery for WhichShow {
     type Output = Vec<RepositoryName>;
 
     fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
-        let mut statement = db.prepare_cached(
-            "SELECT repositories.name
-               FROM blobs
-               CROSS JOIN repository_blobs ON repository_blobs.blob_id = blobs.id
-               CROSS JOIN repositories ON repositories.id = repository_blobs.repository_id
-              WHERE blobs.digest = ?1 AND blobs.state = 0
-              LIMIT ?2",
-        )?;
-        let names = statement
-            .query_map((self.digest.to_string(), self.limit), |row| row.get(0))?
-            .collect::<Result<Vec<String>, _>>()?;
-        Ok(crate::db::readable(names.into_iter().map(|name| crate::db::parse("repository name", name))))
+        let blob: Option<i64> = db
+            .prepare_cached("SELECT id FROM blobs WHERE digest = ?1 AND state = 0")?
+            .query_row([self.digest.to_string()], |row| row.get(0))
+            .optional()?;
+        // No row has this number.
+        let blob = blob.unwrap_or(-1);
+        let mut shows = db.prepare_cached(SHOWS)?;
+        let mut found = Vec::new();
+        for repository in self.repositories {
+            if shows.query_row((repository.as_str(), blob), |row| row.get(0))? {
+                found.push(repository);
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -315,6 +324,38 @@ mod tests {
         assert_eq!(mount("elsewhere", "b"), None);
         assert_eq!(mount("a", "b"), Some(Linked { repository_created: true }));
         assert!(find(&db, "b").is_some());
+    }
+
+    /// Counts what SQLite does: a clock could not tell so little.
+    #[test]
+    fn looking_for_a_mount_is_the_same_work_whatever_others_show() {
+        let work = |elsewhere: usize, visible: bool| {
+            let db = database();
+            push(&db, "mine/other", NOW);
+            UnlinkBlob { repository: name("mine/other"), digest: digest(), kept_until: NOW }
+                .run(&db)
+                .unwrap();
+            (0..elsewhere).for_each(|number| push(&db, &format!("hidden/{number}"), NOW));
+            if visible {
+                push(&db, "mine/other", NOW);
+            }
+            if elsewhere == 0 && !visible {
+                db.execute("DELETE FROM blobs", []).unwrap();
+            }
+            let repositories = vec![name("mine/absent"), name("mine/other")];
+            let found = WhichShow { digest: digest(), repositories }.run(&db).unwrap();
+            assert_eq!(found.len(), usize::from(visible));
+            let mut shows = db.prepare(SHOWS).unwrap();
+            for repository in ["mine/absent", "mine/other"] {
+                let blob: i64 =
+                    db.query_row("SELECT coalesce(max(id), -1) FROM blobs", [], |row| row.get(0)).unwrap();
+                let _: bool = shows.query_row((repository, blob), |row| row.get(0)).unwrap();
+            }
+            shows.get_status(rusqlite::StatementStatus::VmStep)
+        };
+        assert_eq!(work(0, false), work(1, false));
+        assert_eq!(work(0, false), work(500, false));
+        assert_ne!(work(0, false), work(0, true), "the steps tell nothing");
     }
 
     #[test]
