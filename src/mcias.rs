@@ -107,7 +107,10 @@ impl MciasProvider {
         };
         let Answer { status, body } = self.ask(LOGIN, &login, None).await?;
         match status {
-            200 => answers::login(&body, self.clock.now()).map(Some),
+            200 => {
+                let (token, expires_at) = answers::login(&body, self.clock.wall())?;
+                Ok(Some((token, self.clock.of_wall(expires_at))))
+            }
             401 => Ok(None),
             status => Err(unexpected(LOGIN, status)),
         }
@@ -116,7 +119,12 @@ impl MciasProvider {
     async fn find(&self, token: &Secret) -> Result<Validation, ProviderError> {
         let Answer { status, body } = self.ask(VALIDATE, &Validate { token: token.expose() }, None).await?;
         match status {
-            200 => answers::validation(&body, self.clock.now()),
+            200 => Ok(match answers::validation(&body, self.clock.wall())? {
+                Validation::Valid { principal, expires_at } => {
+                    Validation::Valid { principal, expires_at: self.clock.of_wall(expires_at) }
+                }
+                other => other,
+            }),
             status => Err(unexpected(VALIDATE, status)),
         }
     }

@@ -7,6 +7,7 @@
 
 pub mod ask;
 pub mod auth_cache;
+mod beginning;
 pub mod blob_store;
 pub mod clock;
 pub mod db;

@@ -10,9 +10,11 @@ use crate::ask::{AskError, Handle, Load};
 use crate::auth_cache::local::{self, EnsureError, Ensured, LocalProvider};
 use crate::auth_cache::password::Passwords;
 use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Provider, Secret};
+use crate::beginning;
 use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
 use crate::db::queries::identity::HasAccounts;
+use crate::db::queries::times::Lifetimes;
 use crate::db::{Db, DbError, OpenError};
 use crate::fs::Fs;
 use crate::fs::real::RealFs;
@@ -47,6 +49,14 @@ impl Grace {
     /// What somebody who may push can rely on.
     pub fn promised(self) -> Duration {
         self.0
+    }
+
+    /// By how much more is written than was promised. Where nothing is promised, nothing can be too short.
+    pub fn spare(self) -> Duration {
+        match self.promised() {
+            Duration::ZERO => Duration::MAX,
+            promised => self.kept().saturating_sub(promised),
+        }
     }
 
     /// What is written: half as much again, so that most looks need not write.
@@ -94,6 +104,15 @@ pub struct Settings {
     pub provider: Option<Arc<dyn Provider>>,
     /// Whether the built-in rule for human accounts holds.
     pub builtin_human_access: bool,
+}
+
+impl Settings {
+    /// For how long things are kept.
+    fn lifetimes(&self) -> Lifetimes {
+        let grace = Grace(self.grace);
+        let (upload_expiry, untagged_after) = (self.upload_expiry, self.untagged_after);
+        Lifetimes { grace: grace.promised(), kept: grace.kept(), upload_expiry, untagged_after }
+    }
 }
 
 /// Why the registry did not start.
@@ -195,6 +214,7 @@ impl Registry {
         let mut threads = Threads::default();
         let db =
             Db::start(&settings.database, &threads.start())?.with_write_deadline(settings.write_deadline);
+        beginning::settle(&db, &clock, settings.lifetimes()).await.map_err(actor)?;
         let layout = Layout::new(&settings.layers);
         let blobs = BlobStore::start(Arc::clone(&fs), layout.clone(), &threads.start())
             .map_err(|source| StartError::Directory { path: settings.layers.clone(), source })?;
@@ -235,6 +255,9 @@ impl Registry {
 
     /// Stops every actor, and waits until they have. What was not answered by then was not promised.
     pub async fn stop(self) {
+        let noted = beginning::note(&self.db, &self.clock, self.grace.spare());
+        // A disk that does not answer must not keep it from stopping.
+        let _late = tokio::time::timeout(STOP / 2, noted).await;
         for thread in &self.threads {
             thread.stop();
         }
@@ -408,12 +431,14 @@ impl Ground {
             auth: auth.clone(),
             clock: self.clock.clone(),
             upload_expiry: settings.upload_expiry,
+            spare: Grace(settings.grace).spare(),
             audit_keep: settings.audit_keep,
         };
         let collection = GcSettings {
             interval: settings.gc_interval,
             untagged_after: settings.untagged_after,
             keep: Grace(settings.grace).kept(),
+            spare: Grace(settings.grace).spare(),
             pace: settings.gc_pace.clone(),
         };
         let (fs, layout) = (Arc::clone(&self.fs), self.layout.clone());

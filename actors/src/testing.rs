@@ -94,7 +94,7 @@ impl Harness {
         self.finished = true;
         self.registry.clone().stop().await;
         let (directory, settings) = (Arc::clone(&self.directory), self.settings.clone());
-        Self::start_on(directory, settings, fs, self.clock.clone()).await
+        Self::start_on(directory, settings, fs, self.clock.of_next_run()).await
     }
 
     /// Where blobs are.

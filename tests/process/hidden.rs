@@ -96,11 +96,9 @@ fn no_page_of_the_catalog_names_what_its_reader_may_not_see() {
         let path = sealed.unwrap().split(['<', '>']).nth(1).unwrap().to_owned();
         assert_eq!(server.client().get(&path).status, 400, "another's cursor is good");
     }
-    // Whether there is a name or not changes nothing for who may not see it.
-    let mut page = |last: &str| {
-        let page = ada.get(&format!("/v2/_catalog?n=1&last={last}"));
-        (value(&page), page.header("link").is_some())
-    };
+    // Whether there is a name or not changes nothing for who may not see it. How far a page looks is drawn, so whether there
+    // is another one tells nothing either way.
+    let mut page = |last: &str| value(&ada.get(&format!("/v2/_catalog?n=1&last={last}")));
     for there in ["x08990/hidden", "x17990/hidden"] {
         let absent = there.replace("hidden", "hiddem");
         assert_eq!(page(there), page(&absent));

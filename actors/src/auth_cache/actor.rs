@@ -252,7 +252,8 @@ impl AuthCache {
             Credentials::Token(token) => token,
             Credentials::Basic { password, .. } => password,
         };
-        let expires_at = anonymous::verify(&self.anonymous_key, token).filter(|_| self.settings.anonymous)?;
+        let expires_at =
+            anonymous::verify(&self.anonymous_key, token, self.now()).filter(|_| self.settings.anonymous)?;
         let (principal, token_hash) = (Arc::new(Principal::anonymous()), token.token_hash());
         Some(if expires_at <= self.now() {
             Finding::Lapsed(principal, token_hash)

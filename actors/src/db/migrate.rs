@@ -27,6 +27,7 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../../migrations/0004_collection.sql"),
     },
     Migration { version: 5, name: "snapshots", sql: include_str!("../../../migrations/0005_snapshots.sql") },
+    Migration { version: 6, name: "times", sql: include_str!("../../../migrations/0006_times.sql") },
 ];
 
 /// Why a database cannot be used by this program.

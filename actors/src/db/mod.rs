@@ -3,6 +3,7 @@
 //! A query is a struct with its SQL beside it, in [`queries`]. [`Db::read`] runs one on the reader of the
 //! caller's own thread, [`Db::write`] hands one to the only writer, which answers after the commit.
 
+pub mod lag;
 mod memory;
 pub mod migrate;
 pub mod queries;
@@ -13,13 +14,14 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ArbiterHandle, Message};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::ask::{AskError, Handle, Load};
+use lag::Lag;
 pub use memory::Memorable;
 use reader::{Reader, Reads};
 use writer::{CommitCount, Writer, WriterState};
@@ -60,9 +62,9 @@ impl<Q: Memorable> Message for Recall<Q> {
     type Result = Result<Q::Output, DbError>;
 }
 
-/// Makes a change.
+/// Makes a change, which was asked for then.
 #[derive(Debug)]
-pub struct Write<Q>(pub Q);
+pub struct Write<Q>(pub Q, pub Instant);
 
 impl<Q: WriteQuery> Message for Write<Q> {
     type Result = Result<Q::Output, Q::Error>;
@@ -151,6 +153,7 @@ pub struct Db {
     reader: Handle<Reader>,
     writer: Handle<Writer>,
     commits: CommitCount,
+    lag: Lag,
     /// What the readers of all threads did.
     reads: Arc<Reads>,
 }
@@ -170,12 +173,13 @@ impl Db {
             .test_on_check_out(false)
             .build_unchecked(SqliteConnectionManager::file(path).with_init(prepare_reader));
         let commits = CommitCount::default();
-        let counted = commits.clone();
-        let addr = Writer::start_in_arbiter(thread, |_| Writer::new(connection, counted));
+        let lag = Lag::default();
+        let (counted, measured) = (commits.clone(), lag.clone());
+        let addr = Writer::start_in_arbiter(thread, |_| Writer::new(connection, counted, measured));
         let writer = Handle::new("db writer", addr, LIMIT, DEADLINE);
         let reads = Arc::default();
         let reader = start_reader(&pool, &commits, &reads)?;
-        Ok(Self { pool, reader, writer, commits, reads })
+        Ok(Self { pool, reader, writer, commits, lag, reads })
     }
 
     /// The same database, whose changes are waited for as long as `deadline`.
@@ -204,6 +208,11 @@ impl Db {
         Ok(Self { reader, ..self.clone() })
     }
 
+    /// How late changes were committed.
+    pub fn lag(&self) -> Lag {
+        self.lag.clone()
+    }
+
     /// Asks a question.
     pub fn read<Q: ReadQuery>(
         &self,
@@ -225,7 +234,7 @@ impl Db {
         &self,
         query: Q,
     ) -> impl Future<Output = Result<Q::Output, AskError<Q::Error>>> + use<Q> {
-        self.writer.ask(Write(query))
+        self.writer.ask(Write(query, Instant::now()))
     }
 
     /// What the writer says of itself.

@@ -12,6 +12,7 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
+use super::lag::Lag;
 use super::memory::Commits;
 use super::{DbError, LIMIT, Write, WriteQuery};
 
@@ -38,6 +39,7 @@ impl CommitCount {
 pub struct Writer {
     connection: Connection,
     commits: CommitCount,
+    lag: Lag,
     waiting: Vec<Box<dyn Job>>,
     flush_announced: bool,
     state: WriterState,
@@ -99,11 +101,14 @@ trait Job: Send {
     fn run(&mut self, tx: &Connection) -> bool;
     /// The transaction of this change was undone although the query had succeeded.
     fn undo(&mut self, error: DbError);
+    /// When it was asked for.
+    fn asked(&self) -> Instant;
     /// Sends the answer.
     fn answer(self: Box<Self>);
 }
 
 struct Waiting<Q: WriteQuery> {
+    asked: Instant,
     query: Option<Q>,
     result: Option<Result<Q::Output, Q::Error>>,
     reply: oneshot::Sender<Result<Q::Output, Q::Error>>,
@@ -123,6 +128,10 @@ impl<Q: WriteQuery> Job for Waiting<Q> {
         }
     }
 
+    fn asked(&self) -> Instant {
+        self.asked
+    }
+
     fn answer(self: Box<Self>) {
         if let Some(result) = self.result {
             // Whoever asked may be gone; the change stands all the same.
@@ -136,10 +145,11 @@ impl<Q: WriteQuery> Job for Waiting<Q> {
 struct Flush;
 
 impl Writer {
-    pub(super) fn new(connection: Connection, commits: CommitCount) -> Self {
+    pub(super) fn new(connection: Connection, commits: CommitCount, lag: Lag) -> Self {
         Self {
             connection,
             commits,
+            lag,
             waiting: Vec::new(),
             flush_announced: false,
             state: WriterState::default(),
@@ -152,7 +162,11 @@ impl Writer {
             return;
         }
         let began = Instant::now();
+        // Told before the batch, for those in it who ask what is over, and after it, for those who come later.
+        let first = batch.iter().map(|job| job.asked()).min().unwrap_or(began);
+        self.lag.saw(first.elapsed());
         let ran = self.run_batch(&mut batch);
+        self.lag.saw(first.elapsed());
         self.commits.add();
         self.state.commits += u64::from(ran.is_ok());
         self.state.writes += batch.len() as u64;
@@ -247,9 +261,9 @@ impl Actor for Writer {
 impl<Q: WriteQuery> Handler<Write<Q>> for Writer {
     type Result = ResponseFuture<Result<Q::Output, Q::Error>>;
 
-    fn handle(&mut self, Write(query): Write<Q>, context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Write(query, asked): Write<Q>, context: &mut Self::Context) -> Self::Result {
         let (reply, answer) = oneshot::channel();
-        self.waiting.push(Box::new(Waiting { query: Some(query), result: None, reply }));
+        self.waiting.push(Box::new(Waiting { asked, query: Some(query), result: None, reply }));
         if self.waiting.len() >= BATCH {
             self.flush();
         } else if !std::mem::replace(&mut self.flush_announced, true) {

@@ -38,6 +38,8 @@ pub struct GcSettings {
     pub untagged_after: Option<Duration>,
     /// How long a blob is kept from the loss of its last reference.
     pub keep: Duration,
+    /// By how much that is longer than was promised.
+    pub spare: Duration,
     /// How fast a sweep goes on.
     pub pace: Pace,
 }
@@ -100,6 +102,7 @@ impl Gc {
             clock: housekeeping.clock.clone(),
             pace: settings.pace,
             keep: settings.keep,
+            spare: settings.spare,
             untagged_after: settings.untagged_after,
             upload_expiry: housekeeping.upload_expiry,
         };

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 
 use crate::ask::{AskError, Handle};
 use crate::auth_cache::{AuthCache, Purge};
+use crate::beginning;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::queries::audit::PurgeAudit;
@@ -30,16 +31,20 @@ pub struct Housekeeping {
     pub upload_expiry: Duration,
     /// The database.
     pub db: Db,
+    /// By how much longer content is kept than was promised.
+    pub spare: Duration,
     /// How long audit entries are kept; for ever when there is none.
     pub audit_keep: Option<Duration>,
 }
 
 impl Housekeeping {
     pub(super) fn clean(&self) -> BoxFuture<'static, Result<Swept, AskError<UploadError>>> {
-        let idle_since = self.clock.now().before(self.upload_expiry);
+        let idle_since = self.clock.now().before(self.upload_expiry).before(self.db.lag().longest());
         let (swept, purged) = (self.uploads.ask(Sweep { idle_since }), self.auth.ask(Purge));
         let forgotten = forget_old_entries(self.db.clone(), self.clock.now(), self.audit_keep);
+        let (db, clock, spare) = (self.db.clone(), self.clock.clone(), self.spare);
         Box::pin(async move {
+            beginning::note(&db, &clock, spare).await;
             forgotten.await;
             if let Err(error) = purged.await {
                 log::warn!("lapsed tokens stay for now: {error}");

@@ -12,6 +12,7 @@ use crate::ask::Handle;
 use crate::blob_store::{BlobStore, Layout, RemoveAll, Reservation, ReserveIdle};
 use crate::clock::Clock;
 use crate::db::Db;
+use crate::db::lag::Due;
 use crate::db::queries::collection::{
     BlobCursor, Budget, CollectLinks, CollectUntagged, Condemn, DueBlob, LinkCursor, ListDueBlobs, Unrecorded,
 };
@@ -42,6 +43,8 @@ pub(super) struct Tools {
     pub(super) pace: Pace,
     /// How long a blob is kept from the loss of its last reference.
     pub(super) keep: Duration,
+    /// By how much that is longer than was promised.
+    pub(super) spare: Duration,
     /// How long a manifest may be untagged; for ever when there is none.
     pub(super) untagged_after: Option<Duration>,
     /// How long an upload may rest.
@@ -90,8 +93,18 @@ impl Work {
         self.tools.clock.now()
     }
 
+    /// What was kept until now at most: promises count from the commit, so a late one lasts as much longer.
+    fn due(&self) -> Due {
+        Due { now: self.now(), lag: self.tools.db.lag(), spare: self.tools.spare }
+    }
+
+    /// Since when nothing happened in what had `life` from its last change.
+    fn lived(&self, life: Duration) -> Timestamp {
+        self.now().before(life).before(self.tools.db.lag().longest())
+    }
+
     async fn uploads(&mut self) -> Result<Found, GcError> {
-        let idle_since = self.now().before(self.tools.upload_expiry);
+        let idle_since = self.lived(self.tools.upload_expiry);
         self.walk.turn().await;
         let swept = self.tools.uploads.ask(Sweep { idle_since }).await.map_err(asked)?;
         self.gain.counts.uploads += swept.expired;
@@ -103,7 +116,7 @@ impl Work {
         let Some(untagged_after) = self.tools.untagged_after else { return Ok(Found::Nothing) };
         self.walk.turn().await;
         let now = self.now();
-        let (before, kept_until) = (now.before(untagged_after), now.after(self.tools.keep));
+        let (before, kept_until) = (self.lived(untagged_after), now.after(self.tools.keep));
         let query = CollectUntagged { sweep: self.sweep, before, now, kept_until, budget: BUDGET };
         let collected = self.tools.db.write(query).await.map_err(asked)?;
         self.gain.wrote(collected.took);
@@ -123,7 +136,7 @@ impl Work {
 
     async fn links(&mut self, after: LinkCursor) -> Result<Found, GcError> {
         self.walk.turn().await;
-        let query = CollectLinks { after, now: self.now(), budget: BUDGET };
+        let query = CollectLinks { after, due: self.due(), budget: BUDGET };
         let collected = self.tools.db.write(query).await.map_err(asked)?;
         self.gain.wrote(collected.took);
         self.report_wrong(collected.wrong, "link");
@@ -136,14 +149,14 @@ impl Work {
     /// write.
     async fn blobs(&mut self, after: BlobCursor, forget: Vec<i64>) -> Result<Found, GcError> {
         self.walk.turn().await;
-        let query = ListDueBlobs { after, now: self.now(), limit: BLOBS };
+        let query = ListDueBlobs { after, now: self.due().until(), limit: BLOBS };
         let due = self.tools.db.read(query).await.map_err(asked)?;
         let full = due.len() == BLOBS;
         let last = due.last().map_or(after, |blob| blob.cursor);
         let mut reserved = self.reserve(due).await?;
         self.walk.turn().await;
         let candidates = reserved.iter().map(|(blob, _)| blob.id).collect();
-        let query = Condemn { forget, candidates, now: self.now(), budget: BUDGET };
+        let query = Condemn { forget, candidates, due: self.due(), budget: BUDGET };
         let condemned = self.tools.db.write(query).await.map_err(asked)?;
         self.gain.wrote(condemned.took);
         self.gain.counts.condemned += condemned.ids.len() as u64;

@@ -88,6 +88,19 @@ impl Known {
         }
     }
 
+    /// A run began, whose time goes on from the last one's so much later, or earlier. What ran out meanwhile has `grace` from
+    /// now; what is of the future counts as now.
+    pub(crate) fn restarted(&mut self, by: i64, now: Timestamp, after: Duration, grace: Duration) {
+        for image in self.manifests.values_mut() {
+            let since = image.untagged_since;
+            let ran_out = |since: Timestamp| since.after(after) <= now;
+            image.untagged_since = Timestamp::from_millis(since.as_millis().saturating_sub(by)).min(now);
+            if !ran_out(since) && ran_out(image.untagged_since) {
+                image.untagged_since = now.after(grace).before(after).min(now);
+            }
+        }
+    }
+
     /// The manifest is gone; what it needed is promised for a while.
     pub(crate) fn deleted(&mut self, number: u8, now: Timestamp, until: Timestamp) {
         for part in parts(number).0 {

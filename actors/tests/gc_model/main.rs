@@ -1,5 +1,5 @@
-//! Sweeps against an obvious model: pushes, mounts, looks, deletes of every kind, restarts and power cuts, between any two
-//! messages of a sweep.
+//! Sweeps against an obvious model: pushes, mounts, looks, deletes of every kind, restarts, power cuts and clocks that are
+//! wrong, between any two messages of a sweep.
 //!
 //! After every step: what a live manifest needs, and what was promised to a pusher, is visible and its file is whole. After a
 //! quiet sweep: nothing else is left, in rows or files. `PROPTEST_CASES` searches longer; a failure prints its smallest history.
@@ -45,6 +45,17 @@ pub(crate) enum Op {
     /// A file without a row, as a crash leaves it.
     Stray(u8),
     Crash(u64),
+    /// The wall clock is set by so many seconds, while the registry runs.
+    SetClock(i64),
+    /// The registry is stopped, the wall clock set by so many seconds, and the registry started.
+    Restart(i64),
+}
+
+/// By how many seconds clocks are wrong: by summer time, a zone, a day, a year, and without a battery.
+fn wrong() -> impl Strategy<Value = i64> {
+    const HOUR: i64 = 3600;
+    const YEAR: i64 = 365 * 24 * HOUR;
+    select(&[0, 1, 2 * HOUR, -2 * HOUR, 25 * HOUR, -25 * HOUR, YEAR, -YEAR, -30 * YEAR, 30 * YEAR][..])
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -68,6 +79,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => Just(Op::EndSweep),
         2 => (0..4u8).prop_map(Op::Stray),
         1 => any::<u64>().prop_map(Op::Crash),
+        1 => wrong().prop_map(Op::SetClock),
+        1 => wrong().prop_map(Op::Restart),
     ]
 }
 

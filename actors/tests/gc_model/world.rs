@@ -54,7 +54,13 @@ impl World {
         &self.harness.as_ref().unwrap().worker
     }
 
+    /// What the model goes by: the time that has really gone by.
     fn now(&self) -> Timestamp {
+        self.harness.as_ref().unwrap().clock.of_all_runs()
+    }
+
+    /// What the registry goes by.
+    fn time(&self) -> Timestamp {
         self.harness.as_ref().unwrap().clock.now()
     }
 
@@ -80,7 +86,7 @@ impl World {
             Op::DeleteManifest(at, number) => self.delete_manifest(at, number).await,
             Op::DeleteTag(at, tag) => {
                 let now = self.now();
-                let delete = DeleteTag { repository: name(at), tag: tag.parse().unwrap(), now };
+                let delete = DeleteTag { repository: name(at), tag: tag.parse().unwrap(), now: self.time() };
                 self.worker().db.write(delete).await.unwrap();
                 self.known(at).untag(tag, now);
             }
@@ -102,6 +108,8 @@ impl World {
             Op::EndSweep => self.end_sweep().await,
             Op::Stray(number) => self.stray(number),
             Op::Crash(seed) => self.crash(seed).await,
+            Op::SetClock(by) => self.set_clock(by),
+            Op::Restart(by) => self.restart(by).await,
         }
         self.hear_of_pushes(false).await;
         self.hear_of_the_sweep();
@@ -115,13 +123,13 @@ impl World {
 
     /// Until when it is kept.
     fn kept_until(&self) -> Timestamp {
-        self.now().after(self.grace + self.grace / 2)
+        self.time().after(self.grace + self.grace / 2)
     }
 
     async fn mount(&mut self, from: Repository, to: Repository, number: u8) {
         let (now, until, kept_until) = (self.now(), self.promised(), self.kept_until());
-        let mount =
-            MountBlob { from: name(from), repository: name(to), digest: blob(number), now, kept_until };
+        let (repository, time) = (name(to), self.time());
+        let mount = MountBlob { from: name(from), repository, digest: blob(number), now: time, kept_until };
         let mounted = self.worker().db.write(mount).await.unwrap();
         assert!(mounted.is_some() || !self.known(from).must_have(number, now), "a mount missed a blob");
         if mounted.is_some() {
@@ -231,7 +239,7 @@ impl World {
 
     /// As the handler of HEAD does it.
     async fn head(&self, at: Repository, number: u8) -> bool {
-        let (worker, now, kept_until) = (self.worker(), self.now(), self.kept_until());
+        let (worker, now, kept_until) = (self.worker(), self.time(), self.kept_until());
         let (repository, digest) = (name(at), blob(number));
         let found = worker.db.recall(FindBlob { repository: repository.clone(), digest }).await.unwrap();
         match found {
@@ -255,7 +263,7 @@ impl World {
         let now = self.now();
         let tags = tag.map(|tag| tag.parse().unwrap()).into_iter().collect();
         let (repository, manifest) = (name(at), manifest(number));
-        let publish = PublishManifest { repository, manifest, tags, allow_sparse: false, now };
+        let publish = PublishManifest { repository, manifest, tags, allow_sparse: false, now: self.time() };
         let published = self.worker().db.write(publish).await;
         let (blobs, children) = parts(number);
         let known = self.known(at);
@@ -323,15 +331,38 @@ impl World {
         file.append(&[Bytes::from(content(number))]).unwrap();
     }
 
+    fn set_clock(&self, seconds: i64) {
+        let clock = &self.harness.as_ref().unwrap().clock;
+        clock.set_wall(Timestamp::from_millis(clock.wall().as_millis().saturating_add(seconds * 1000)));
+    }
+
+    async fn restart(&mut self, seconds: i64) {
+        self.hear_of_pushes(true).await;
+        self.set_clock(seconds);
+        let fs = self.fs.clone();
+        self.start_again(fs).await;
+    }
+
+    /// Starts another run, by the wall clock.
+    async fn start_again(&mut self, fs: FakeFs) {
+        let (stopped, harness) = (self.time(), self.harness.take().unwrap());
+        self.harness = Some(harness.restart(Arc::new(fs.clone())).await);
+        self.fs = fs;
+        self.gate.close();
+        let by = self.time().as_millis() - stopped.as_millis();
+        let (now, grace) = (self.now(), self.grace);
+        if let Some(after) = self.untagged_after {
+            self.known.values_mut().for_each(|known| known.restarted(by, now, after, grace));
+        }
+    }
+
     async fn crash(&mut self, seed: u64) {
         for (.., pushing) in self.pushing.drain(..) {
             // Nobody heard of it: it happened or not.
             pushing.abort();
         }
-        let (harness, fs) = (self.harness.take().unwrap(), self.fs.crash(seed));
-        self.harness = Some(harness.restart(Arc::new(fs.clone())).await);
-        self.fs = fs;
-        self.gate.close();
+        let fs = self.fs.crash(seed);
+        self.start_again(fs).await;
     }
 
     async fn nothing_is_missing(&self) {

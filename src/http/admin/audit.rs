@@ -2,10 +2,10 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use mcr_actors::db::queries::audit::{AuditEntry, ListAudit};
+use mcr_actors::db::queries::audit::{AuditCursor, AuditEntry, ListAudit};
 use mcr_actors::domain::{EventName, Timestamp};
 
-use super::model::{AuditModel, List, Problem};
+use super::model::{AuditList, AuditModel, Problem};
 use super::page;
 use super::routes::AdminCall;
 use crate::http::error::ApiError;
@@ -35,12 +35,22 @@ fn time(call: &AdminCall, key: &str) -> Result<Option<Timestamp>, ApiError> {
     })
 }
 
-/// Lists entries, newest first.
+/// Where the page begins, as an earlier page said.
+fn cursor(call: &AdminCall) -> Result<Option<AuditCursor>, ApiError> {
+    let Some(text) = call.query.get("last") else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        let message = "last is what an earlier page gave as next";
+        ApiError::admin(StatusCode::BAD_REQUEST, message)
+    })
+}
+
+/// Lists entries, newest first: by their time, then their number. `next` is where the next page begins, given back as
+/// `last`; no entry is passed over when others are recorded meanwhile.
 #[utoipa::path(get, path = "/v1/audit", tag = "audit", params(
     ("event_type" = Option<String>, Query), ("actor_id" = Option<String>, Query),
     ("repository" = Option<String>, Query), ("since" = Option<String>, Query), ("until" = Option<String>, Query),
-    ("n" = Option<u64>, Query), ("offset" = Option<u64>, Query)), responses(
-    (status = 200, body = List<AuditModel>), (status = 400, body = Problem), (status = 401, body = Problem),
+    ("n" = Option<u64>, Query), ("offset" = Option<u64>, Query), ("last" = Option<String>, Query)), responses(
+    (status = 200, body = AuditList), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem)))]
 pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let (limit, offset) = page(call)?;
@@ -57,9 +67,13 @@ pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
         repository: call.query.get("repository").map(str::to_owned),
         since: time(call, "since")?,
         until: time(call, "until")?,
+        after: cursor(call)?,
         offset,
         limit,
     };
     let (entries, total) = call.state.worker.db.read(query).await?;
-    Ok(HttpResponse::Ok().json(List { total, items: entries.into_iter().map(model).collect() }))
+    let full = entries.len() == limit;
+    let last = entries.last().filter(|_| full).map(|entry| AuditCursor { time: entry.time, id: entry.id });
+    let next = last.map(|last| last.to_string());
+    Ok(HttpResponse::Ok().json(AuditList { total, items: entries.into_iter().map(model).collect(), next }))
 }

@@ -41,6 +41,18 @@ pub struct Deleted {
     pub tag: Option<String>,
 }
 
+/// A page of the audit log.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditList {
+    /// How many there are in all.
+    pub total: u64,
+    /// Those of this page.
+    pub items: Vec<AuditModel>,
+    /// Where the next page begins, unless this was the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// That the process lives.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {

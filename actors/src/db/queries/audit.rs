@@ -104,7 +104,31 @@ pub struct AuditEntry {
     pub details: String,
 }
 
-/// Entries, newest first.
+/// An entry's place in the list: its time, then its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditCursor {
+    /// The entry's time.
+    pub time: Timestamp,
+    /// The entry's number.
+    pub id: i64,
+}
+
+impl std::fmt::Display for AuditCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.time.as_millis(), self.id)
+    }
+}
+
+impl std::str::FromStr for AuditCursor {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (time, id) = text.rsplit_once('-').unwrap_or((text, ""));
+        Ok(Self { time: Timestamp::from_millis(time.parse()?), id: id.parse()? })
+    }
+}
+
+/// Entries, newest first: by their time, then their number.
 #[derive(Debug, Clone, Default)]
 pub struct ListAudit {
     /// Only this event.
@@ -117,6 +141,8 @@ pub struct ListAudit {
     pub since: Option<Timestamp>,
     /// Only before this.
     pub until: Option<Timestamp>,
+    /// Only what comes after this one in the list.
+    pub after: Option<AuditCursor>,
     /// Entries to pass over.
     pub offset: usize,
     /// Most entries.
@@ -140,8 +166,8 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
 }
 
 impl ListAudit {
-    /// The conditions and their values. Times are turned into numbers of entries, so that one index serves: that of the
-    /// rarest text, since the entries of a common one are too many to look through for those that have the others, too.
+    /// The conditions and their values. One index serves, and has the order of the list: that of the rarest text, since the
+    /// entries of a common one are too many to look through for those that have the others, too.
     fn conditions(&self, db: &Connection) -> Result<(String, Vec<Parameter>), DbError> {
         let mut conditions = Vec::new();
         let mut values = Vec::new();
@@ -162,9 +188,13 @@ impl ListAudit {
         }
         for (bound, comparison) in [(self.since, ">="), (self.until, "<")] {
             if let Some(bound) = bound {
-                values.push(Parameter::from(first_id_at(db, bound)?));
-                conditions.push(format!("id {comparison} ?{}", values.len()));
+                values.push(Parameter::from(bound.as_millis()));
+                conditions.push(format!("time {comparison} ?{}", values.len()));
             }
+        }
+        if let Some(AuditCursor { time, id }) = self.after {
+            values.extend([Parameter::from(time.as_millis()), Parameter::from(id)]);
+            conditions.push(format!("(time, id) < (?{}, ?{})", values.len() - 1, values.len()));
         }
         let clause =
             if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
@@ -175,14 +205,13 @@ impl ListAudit {
     fn sql(clause: &str, values: usize) -> String {
         format!(
             "SELECT id, time, event, actor_id, actor_name, repository, digest, tag, address, request_id, details
-               FROM audit_log {clause} ORDER BY id DESC LIMIT ?{} OFFSET ?{}",
+               FROM audit_log {clause} ORDER BY time DESC, id DESC LIMIT ?{} OFFSET ?{}",
             values + 1,
             values + 2
         )
     }
 }
 
-const FIRST_AT: &str = "SELECT id FROM audit_log WHERE time >= ?1 ORDER BY time, id LIMIT 1";
 const PURGED: &str = "DELETE FROM audit_log WHERE id IN
     (SELECT id FROM audit_log WHERE time < ?1 ORDER BY time, id LIMIT ?2)";
 
@@ -190,16 +219,6 @@ const PURGED: &str = "DELETE FROM audit_log WHERE id IN
 fn entries_with(db: &Connection, (column, value): (&str, &String)) -> Result<i64, DbError> {
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM audit_log WHERE {column} = ?1 LIMIT {COUNTED})");
     Ok(db.prepare_cached(&sql)?.query_row([value], |row| row.get(0))?)
-}
-
-/// The number of the first entry at or after `time`; entries are numbered as they happen.
-fn first_id_at(db: &Connection, time: Timestamp) -> Result<i64, DbError> {
-    let id = db.prepare_cached(FIRST_AT)?.query_row([time.as_millis()], |row| row.get(0));
-    match id {
-        Ok(id) => Ok(id),
-        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(i64::MAX),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Totals beyond this are not counted out when filters are combined.
@@ -331,7 +350,7 @@ mod tests {
     fn no_filter_scans_the_log() {
         let db = database();
         let some = || Some(String::from("x"));
-        for index in 0..32 {
+        for index in 0..64 {
             let bit = |bit: u32| index >> bit & 1 == 1;
             let filter = ListAudit {
                 event: some().filter(|_| bit(0)),
@@ -339,6 +358,7 @@ mod tests {
                 repository: some().filter(|_| bit(2)),
                 since: Some(NOW).filter(|_| bit(3)),
                 until: Some(NOW).filter(|_| bit(4)),
+                after: Some(AuditCursor { time: NOW, id: 1 }).filter(|_| bit(5)),
                 ..ListAudit::default()
             };
             let (clause, mut values) = filter.conditions(&db).unwrap();
@@ -348,10 +368,28 @@ mod tests {
             assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
             assert!(index == 0 || plan.starts_with("SEARCH"), "{sql}: {plan}");
         }
-        for sql in [FIRST_AT, PURGED] {
-            let plan = plan(&db, sql, &[Parameter::from(1), Parameter::from(1)][..sql.matches('?').count()]);
-            assert!(plan.contains("audit_log_by_time") && !plan.contains("SCAN audit_log"), "{sql}: {plan}");
+        let purge = plan(&db, PURGED, &[Parameter::from(1), Parameter::from(1)]);
+        assert!(purge.contains("audit_log_by_time") && !purge.contains("SCAN audit_log"), "{purge}");
+    }
+
+    #[test]
+    fn the_order_is_that_of_times_and_no_entry_is_passed_over_between_pages() {
+        let db = database();
+        for second in [5, 3, 3, 9, 3, 0, 9] {
+            record(&db, "ada", EventName::LoginOk, "", second);
         }
+        let (mut after, mut ids) = (None, Vec::new());
+        loop {
+            let page = ListAudit { after, limit: 2, ..ListAudit::default() }.run(&db).unwrap().0;
+            let Some(last) = page.last() else { break };
+            let cursor = AuditCursor { time: last.time, id: last.id };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            after = Some(cursor);
+            ids.extend(page.into_iter().map(|entry| entry.id));
+            // What is recorded meanwhile moves no page.
+            record(&db, "bob", EventName::LoginOk, "", 9);
+        }
+        assert_eq!(ids, [7, 4, 1, 5, 3, 2, 6]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::audit;
 use super::manifests;
 use super::repositories::RepositoryId;
+use crate::db::lag::Due;
 use crate::db::{DbError, ReadQuery, WriteQuery};
 use crate::domain::{Digest, Event, EventName, Origin, Timestamp};
 
@@ -196,8 +197,8 @@ impl Default for LinkCursor {
 pub struct CollectLinks {
     /// Where the walk stands.
     pub after: LinkCursor,
-    /// The time.
-    pub now: Timestamp,
+    /// What is over.
+    pub due: Due,
     /// How long it may take.
     pub budget: Budget,
 }
@@ -226,20 +227,20 @@ impl WriteQuery for CollectLinks {
     type Error = DbError;
 
     fn run(self, tx: &Connection) -> Result<Self::Output, DbError> {
-        let (watch, after) = (self.budget.begin(), self.after);
-        let page = (self.now.as_millis(), after.kept_until, after.repository, after.blob, PAGE);
-        let due = tx
+        let (watch, after, due) = (self.budget.begin(), self.after, self.due.until());
+        let page = (due.as_millis(), after.kept_until, after.repository, after.blob, PAGE);
+        let found = tx
             .prepare_cached(DUE_LINKS)?
             .query_map(page, |row| {
                 Ok(LinkCursor { kept_until: row.get(0)?, repository: row.get(1)?, blob: row.get(2)? })
             })?
             .collect::<Result<Vec<_>, _>>()?;
         let mut collected = LinksCollected::default();
-        let all = due.len() < PAGE;
-        let last = due.last().copied();
-        for link in due {
+        let all = found.len() < PAGE;
+        let last = found.last().copied();
+        for link in found {
             collected.examined += 1;
-            match take_link(tx, link, self.now)? {
+            match take_link(tx, link, due)? {
                 true => collected.taken += 1,
                 false => {
                     mend_count(tx, link)?;
@@ -352,8 +353,8 @@ pub struct Condemn {
     pub forget: Vec<i64>,
     /// Candidates.
     pub candidates: Vec<i64>,
-    /// The time.
-    pub now: Timestamp,
+    /// What is over.
+    pub due: Due,
     /// How long it may take.
     pub budget: Budget,
 }
@@ -388,7 +389,7 @@ impl WriteQuery for Condemn {
         let mut condemned = Condemned::default();
         for id in self.candidates {
             condemned.reached += 1;
-            if condemn.execute((id, self.now.as_millis()))? == 1 {
+            if condemn.execute((id, self.due.until().as_millis()))? == 1 {
                 condemned.ids.push(id);
             }
             if watch.is_over() {

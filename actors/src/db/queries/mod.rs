@@ -12,6 +12,7 @@ pub mod repositories;
 pub mod snapshots;
 pub mod sweeps;
 pub mod tags;
+pub mod times;
 pub mod uploads;
 pub mod users;
 

@@ -149,17 +149,20 @@ impl World {
         }
         let mut after = Some(LinkCursor::default());
         while let Some(at) = after {
-            let collected = CollectLinks { after: at, now, budget: Budget(Duration::ZERO) }.run(db).unwrap();
+            let collected =
+                CollectLinks { after: at, due: now.into(), budget: Budget(Duration::ZERO) }.run(db).unwrap();
             assert_eq!(collected.wrong, 0, "a reference was counted wrong");
             after = collected.next;
         }
         let due = ListDueBlobs { after: BlobCursor::default(), now, limit: 99 }.run(db).unwrap();
         for DueBlob { id, digest, last_repository, .. } in due {
-            let condemn = Condemn { forget: vec![], candidates: vec![id], now, budget: ENDLESS };
+            let condemn = Condemn { forget: vec![], candidates: vec![id], due: now.into(), budget: ENDLESS };
             assert_eq!(condemn.run(db).unwrap().ids, [id]);
             let bytes = db.query_row("SELECT size FROM blobs WHERE id = ?1", [id], |row| row.get(0)).unwrap();
             taken.insert(Item { kind: "blob", repository: last_repository, name: digest, bytes });
-            Condemn { forget: vec![id], candidates: vec![], now, budget: ENDLESS }.run(db).unwrap();
+            Condemn { forget: vec![id], candidates: vec![], due: now.into(), budget: ENDLESS }
+                .run(db)
+                .unwrap();
         }
         taken
     }
@@ -328,8 +331,9 @@ fn a_wrong_count_takes_nothing_and_is_set_right() {
             "UPDATE repository_blobs SET reference_count = 0; UPDATE manifest_ties SET untagged_since = 0",
         )
         .unwrap();
-    let collected =
-        CollectLinks { after: LinkCursor::default(), now: NOW, budget: ENDLESS }.run(&world.db).unwrap();
+    let collected = CollectLinks { after: LinkCursor::default(), due: NOW.into(), budget: ENDLESS }
+        .run(&world.db)
+        .unwrap();
     assert_eq!((collected.examined, collected.taken, collected.wrong), (2, 0, 2));
     let untagged = CollectUntagged { sweep: 1, before: NOW, now: NOW, kept_until: NOW, budget: ENDLESS };
     let collected = untagged.run(&world.db).unwrap();
