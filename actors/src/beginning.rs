@@ -59,11 +59,21 @@ pub(crate) async fn note(db: &Db, clock: &Clock, spare: Duration) {
 mod tests {
     use std::sync::Arc;
 
+    use proptest::prelude::*;
+    use rusqlite::Connection;
+    use uuid::Uuid;
+
     use super::*;
     use crate::auth_cache::Secret;
     use crate::auth_cache::local::{LocalProvider, ensure_admin};
     use crate::auth_cache::password::Passwords;
     use crate::auth_cache::{AuthSettings, Provider, Validation};
+    use crate::db::queries::testing::{database, name};
+    use crate::db::queries::uploads::{
+        AdvanceUpload, ExpireUpload, FindUpload, InsertUpload, UploadIds, UploadRow,
+    };
+    use crate::db::{ReadQuery, WriteQuery};
+    use crate::domain::{Algorithm, Principal};
     use crate::fs::fake::FakeFs;
     use crate::testing::Harness;
 
@@ -118,5 +128,99 @@ mod tests {
         let harness = harness.restart(fs.clone()).await;
         assert_eq!(harness.clock.now(), stopped);
         harness.finish().await;
+    }
+
+    /// What happens to a registry with uploads: time goes by, somebody sends bytes, the wall clock is set, a run ends.
+    #[derive(Debug, Clone)]
+    enum Happens {
+        GoesBy(u64),
+        Sends(usize),
+        Set(i64),
+        Restart,
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        const HOUR: i64 = 3600;
+        let wrong =
+            vec![2 * HOUR, -2 * HOUR, 25 * HOUR, -25 * HOUR, 8760 * HOUR, -8760 * HOUR, -400_000 * HOUR];
+        prop_oneof![
+            3 => (0..4000_u64).prop_map(Happens::GoesBy),
+            3 => (0..3_usize).prop_map(Happens::Sends),
+            2 => prop::sample::select(wrong).prop_map(Happens::Set),
+            2 => Just(Happens::Restart),
+        ]
+    }
+
+    const LIVES: Lifetimes = Lifetimes {
+        grace: Duration::from_secs(3600),
+        kept: Duration::from_secs(5400),
+        upload_expiry: Duration::from_secs(24 * 3600),
+        untagged_after: None,
+    };
+
+    fn upload(db: &Connection, now: Timestamp) -> Uuid {
+        let row = UploadRow {
+            id: Uuid::new_v4(),
+            repository: name("a"),
+            algorithm: Algorithm::Sha256,
+            bytes: 0,
+            owner: Principal::anonymous(),
+            token_hash: None,
+            started_at: now,
+            last_active_at: now,
+        };
+        let id = row.id;
+        InsertUpload(row).run(db).unwrap();
+        id
+    }
+
+    fn restart(db: &Connection, clock: &Clock) -> Clock {
+        NoteTime(clock.now()).run(db).unwrap();
+        let (next, earlier) = (clock.of_next_run(), FindEarlier.run(db).unwrap());
+        next.begin_no_earlier(earlier.newest);
+        SettleTimes { now: next.now(), earlier, lifetimes: LIVES }.run(db).unwrap();
+        next
+    }
+
+    proptest! {
+        #[test]
+        fn an_upload_lasts_its_grace_and_not_for_ever_whatever_clocks_say(
+            history in prop::collection::vec(happens(), 1..40),
+        ) {
+            let (db, mut clock) = (database(), Clock::test(Timestamp::from_millis(1_700_000_000_000)));
+            let uploads: Vec<Uuid> = (0..3).map(|_| upload(&db, clock.now())).collect();
+            let mut heard = [clock.of_all_runs(); 3];
+            let expire = |clock: &Clock| {
+                let before = clock.now().before(LIVES.upload_expiry);
+                for id in uploads.iter().copied() {
+                    ExpireUpload { id, before }.run(&db).unwrap();
+                }
+            };
+            for event in history {
+                match event {
+                    Happens::GoesBy(seconds) => clock.advance(Duration::from_secs(seconds)),
+                    Happens::Sends(which) => {
+                        let (id, now) = (uploads[which], clock.now());
+                        if (AdvanceUpload { id, bytes: 1, now }).run(&db).unwrap() {
+                            heard[which] = clock.of_all_runs();
+                        }
+                    }
+                    Happens::Set(by) => {
+                        let wall = clock.wall().as_millis().saturating_add(by * 1000).max(0);
+                        clock.set_wall(Timestamp::from_millis(wall));
+                    }
+                    Happens::Restart => clock = restart(&db, &clock),
+                }
+                expire(&clock);
+                for (id, heard) in uploads.iter().zip(heard) {
+                    let age = clock.of_all_runs().since(heard);
+                    let there = FindUpload(*id).run(&db).unwrap().is_some();
+                    prop_assert!(there || age >= LIVES.grace, "it went {age:?} after its acknowledgement");
+                }
+            }
+            clock.advance(LIVES.upload_expiry + Duration::from_secs(1));
+            expire(&clock);
+            prop_assert!(UploadIds.run(&db).unwrap().is_empty(), "an upload of the future stays");
+        }
     }
 }

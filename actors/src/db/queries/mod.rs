@@ -17,7 +17,7 @@ pub mod uploads;
 pub mod users;
 
 #[cfg(test)]
-mod testing {
+pub(crate) mod testing {
     //! A private database for the tests of queries.
 
     use rusqlite::Connection;
