@@ -223,6 +223,33 @@ fn repositories_and_uploads_are_seen_and_ended() {
 }
 
 #[test]
+fn pages_of_the_audit_log_pass_over_nothing_while_more_is_recorded() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    for number in 0..7 {
+        expect(
+            &mut admin,
+            201,
+            "POST",
+            "/v1/policy/rules",
+            json!({"effect": "allow", "priority": number + 1}),
+        );
+    }
+    let (mut next, mut ids) = (String::new(), Vec::new());
+    loop {
+        let page = expect(&mut admin, 200, "GET", &format!("/v1/audit?n=2{next}"), Value::Null);
+        ids.extend(page["items"].as_array().unwrap().iter().map(|entry| entry["id"].as_i64().unwrap()));
+        let Some(last) = page["next"].as_str() else { break };
+        next = format!("&last={last}");
+        expect(&mut admin, 201, "POST", "/v1/policy/rules", json!({"effect": "allow", "priority": 9}));
+    }
+    assert!(ids.len() >= 7, "{ids:?}");
+    assert!(ids.windows(2).all(|pair| pair[0] == pair[1] + 1), "{ids:?}");
+    expect(&mut admin, 400, "GET", "/v1/audit?last=x", Value::Null);
+}
+
+#[test]
 fn too_many_wrong_passwords_have_to_wait() {
     let data = Data::new();
     let server = data.start(&[("MCR_AUTH_LOGIN_ATTEMPTS_PER_MINUTE", "3")]);

@@ -125,13 +125,17 @@ impl Client {
         offset: usize,
     ) -> anyhow::Result<Value> {
         let mut all: Vec<Value> = Vec::new();
+        let mut next: Option<String> = None;
         loop {
             let wanted = limit.map_or(PAGE, |limit| limit - all.len()).min(PAGE);
             let (n, from) = (wanted.to_string(), (offset + all.len()).to_string());
             let mut pairs = query.to_vec();
-            pairs.extend([("n", n.as_str()), ("offset", from.as_str())]);
+            pairs.push(("n", n.as_str()));
+            // Where a list says where it goes on, nothing is passed over that is recorded meanwhile.
+            pairs.push(next.as_deref().map_or(("offset", from.as_str()), |next| ("last", next)));
             let page = self.get(&format!("{path}?{}", mcr::http::query::encode(&pairs)))?;
             let items = page["items"].as_array().cloned().unwrap_or_default();
+            next = page["next"].as_str().map(str::to_owned);
             let got = items.len();
             all.extend(items);
             if got < wanted || limit.is_some_and(|limit| all.len() >= limit) || got == 0 {
