@@ -3,6 +3,7 @@
 pub mod config;
 pub mod data_lock;
 pub mod durable_file;
+pub mod escape;
 pub mod http;
 pub mod logging;
 pub mod mcias;

@@ -9,7 +9,7 @@
 
 mod lines;
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 
@@ -20,6 +20,7 @@ use serde_json::{Map, json};
 
 use self::lines::Lines;
 use crate::config::{Log, LogFormat};
+use crate::escape::Escaped;
 
 /// Begins to log. Panics are logged too, in place of the several lines that they print.
 ///
@@ -150,34 +151,12 @@ impl<'kvs> VisitSource<'kvs> for JsonPairs {
     }
 }
 
-/// Text on one line, in the order in which it is read: nothing in it moves a terminal's cursor or forges another line.
-#[derive(Debug)]
-pub struct Escaped(pub String);
-
-impl Display for Escaped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0.as_str();
-        while let Some(at) = rest.find(is_hostile) {
-            f.write_str(&rest[..at])?;
-            let hostile = rest[at..].chars().next().unwrap_or_default();
-            write!(f, "{}", hostile.escape_default())?;
-            rest = &rest[at + hostile.len_utf8()..];
-        }
-        f.write_str(rest)
-    }
-}
-
-/// Whether a terminal or a reader of lines takes the character for more than a character.
-fn is_hostile(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use log::Level;
 
     use super::*;
+    use crate::escape::is_hostile;
 
     type Writer = fn(&mut Vec<u8>, &dyn Display, &Record<'_>) -> io::Result<()>;
 

@@ -5,6 +5,7 @@
 //! read again.
 
 pub mod authority;
+pub mod trust;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,25 +1,20 @@
 //! How TLS is spoken with MCIAS, and whose certificates are believed there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::tls;
+use crate::tls::trust::{self, TrustError};
 
 /// Why MCIAS cannot be asked at all, whether or not it is there.
 #[derive(Debug, thiserror::Error)]
 pub enum MciasError {
-    /// The authority's file cannot be read or is not PEM.
-    #[error("{}: no certificate in PEM form in it: {source}", path.display())]
-    Authority {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: pem::Error,
-    },
+    /// The authority's file is not what it should be.
+    #[error(transparent)]
+    Authority(TrustError),
     /// The TLS library does not take what it was given.
     #[error("TLS to MCIAS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
@@ -33,10 +28,12 @@ pub enum MciasError {
 /// # Errors
 /// When the authority's file is not what it should be, or nobody is trusted.
 pub(super) fn client_config(authority: Option<&Path>) -> Result<ClientConfig, MciasError> {
-    let roots = match authority {
-        Some(path) => own(path)?,
+    let trusted = match authority {
+        Some(path) => trust::of_file(path).map_err(MciasError::Authority)?,
         None => of_the_system()?,
     };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trusted);
     let mut config = ClientConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(roots)
@@ -45,24 +42,12 @@ pub(super) fn client_config(authority: Option<&Path>) -> Result<ClientConfig, Mc
     Ok(config)
 }
 
-fn own(path: &Path) -> Result<RootCertStore, MciasError> {
-    let unreadable = |source| MciasError::Authority { path: path.to_owned(), source };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-        roots.add(certificate.map_err(unreadable)?)?;
-    }
-    if roots.is_empty() { Err(unreadable(pem::Error::NoItemsFound)) } else { Ok(roots) }
-}
-
-fn of_the_system() -> Result<RootCertStore, MciasError> {
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
+fn of_the_system() -> Result<Vec<CertificateDer<'static>>, MciasError> {
+    let (trusted, unreadable) = trust::of_the_system().map_err(|_| MciasError::NoAuthorities)?;
+    for error in unreadable {
         log::warn!("an authority of the system cannot be read: {error}");
     }
-    let mut roots = RootCertStore::empty();
-    // Systems carry a few that the library does not understand; the others are good all the same.
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() { Err(MciasError::NoAuthorities) } else { Ok(roots) }
+    Ok(trusted)
 }
 
 #[cfg(test)]

@@ -174,7 +174,19 @@ fn what_happened_is_in_the_audit_log_with_the_rule_that_denied_it() {
     assert_eq!(audit("?event_type=login_failed")["items"][0]["actor"], "admin");
     assert_eq!(audit("?event_type=policy_created")["items"][0]["details"]["id"], rule);
     assert_eq!(audit("?since=2999-01-01T00:00:00Z")["total"], 0);
-    for bad in ["?event_type=x", "?since=yesterday", "?n=x", "?offset=-1", "?offset=1000001"] {
+    // A plus that was not escaped arrives as a space.
+    for offset in ["%2B02:00", "+02:00", "-02:00", "Z"] {
+        let bounds = format!("?since=1970-01-02T00:00:00{offset}&until=2999-01-01T00:00:00{offset}&n=1");
+        assert_eq!(audit(&bounds)["items"].as_array().unwrap().len(), 1, "{offset}");
+    }
+    for bad in [
+        "?since=2026-01-31T12:00:00+2",
+        "?event_type=x",
+        "?since=yesterday",
+        "?n=x",
+        "?offset=-1",
+        "?offset=1000001",
+    ] {
         expect(&mut admin, 400, "GET", &format!("/v1/audit{bad}"), Value::Null);
     }
 }

@@ -172,6 +172,15 @@ fn it_trusts_the_authority_that_it_is_given_and_no_other() {
     // It is remembered with the login, and can be named for one command.
     assert_eq!(mcrctl.json(&["status"])["ready"], true);
     assert_eq!(mcrctl.json(&[&ours[..], &["status"]].concat())["ready"], true);
+    // The system's authorities are believed too, and these variables say which they are.
+    let directory = data.path().join("authorities");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::copy(&authority, directory.join("0a1b2c3d.0")).unwrap();
+    let other = Mcrctl::new(&data.path().join("other"));
+    for (variable, value) in [("SSL_CERT_FILE", &authority), ("SSL_CERT_DIR", &directory)] {
+        let done = other.run_with(&[(variable, value.to_str().unwrap())], &login, &password);
+        assert!(done.status.success(), "{variable}: {}", String::from_utf8_lossy(&done.stderr));
+    }
 }
 
 #[test]

@@ -16,11 +16,26 @@ impl Timestamp {
         Self(millis)
     }
 
-    /// Reads RFC 3339 in UTC, such as `2026-01-31T12:00:00Z`.
+    /// Reads RFC 3339, such as `2026-01-31T12:00:00Z` or `2026-01-31T14:00:00+02:00`; a moment before 1970, there or in
+    /// UTC, is refused.
     pub fn parse(text: &str) -> Option<Self> {
-        let time = humantime::parse_rfc3339(text).ok()?;
-        let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;
-        Some(Self(i64::try_from(since_epoch.as_millis()).ok()?))
+        let text = text.to_ascii_uppercase();
+        // The text ends in Z, or in an offset of six characters (RFC 3339 §5.6).
+        let (local, east) = match text.strip_suffix('Z') {
+            Some(local) => (local, 0),
+            None => {
+                let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+                (local, millis_east(offset)?)
+            }
+        };
+        let is_local = |byte: u8| byte.is_ascii_digit() || b"-T:.".contains(&byte);
+        if !local.bytes().all(is_local) {
+            return None;
+        }
+        let since_epoch =
+            humantime::parse_rfc3339(&format!("{local}Z")).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        let utc = i64::try_from(since_epoch.as_millis()).ok()?.checked_sub(east)?;
+        (0..=LAST).contains(&utc).then_some(Self(utc))
     }
 
     /// Milliseconds since the epoch.
@@ -54,6 +69,21 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// How many milliseconds a clock with this offset (`+02:00`) is ahead of UTC.
+fn millis_east(offset: &str) -> Option<i64> {
+    let (sign, time) = match offset.split_at_checked(1)? {
+        ("+", time) => (1, time),
+        ("-", time) => (-1, time),
+        _ => return None,
+    };
+    let (hours, minutes) = time.split_once(':')?;
+    let number = |text: &str, below: i64| {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<i64>().ok().filter(|number| digits && *number < below)
+    };
+    Some(sign * (number(hours, 24)? * 60 + number(minutes, 60)?) * 60_000)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -69,10 +99,41 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "[0-9TZ:.+-]{0,30}|\\PC{0,30}") {
+        fn a_moment_is_the_same_on_every_clock(
+            minutes in (24 * 60..LAST / 60_000 - 24 * 60),
+            (hours, more) in (0..24_i64, 0..60_i64),
+            sign in prop::sample::select(vec![1, -1]),
+        ) {
+            let east = sign * (hours * 60 + more);
+            let there = Timestamp::from_millis((minutes + east) * 60_000).to_string();
+            let there = there.trim_end_matches('Z');
+            let text = format!("{there}{}{hours:02}:{more:02}", if sign == 1 { '+' } else { '-' });
+            for text in [text.clone(), text.to_lowercase()] {
+                prop_assert_eq!(Timestamp::parse(&text).map(Timestamp::as_millis), Some(minutes * 60_000), "{}", text);
+            }
+            let exact = format!("{there}.25{}", &text[there.len()..]);
+            prop_assert_eq!(Timestamp::parse(&exact).map(Timestamp::as_millis), Some(minutes * 60_000 + 250));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "[0-9TZ:.+-]{0,30}|\\PC{0,30}|2026-01-31T12:00:00\\PC{0,8}") {
             if let Some(read) = Timestamp::parse(&text) {
                 prop_assert!((0..=LAST).contains(&read.as_millis()));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        let day = "2026-01-31T12:00:00";
+        for offset in [
+            "", "+", "+2", "+02", "+0200", "+2:00", "+24:00", "+02:60", " 02:00", "*02:00", "Z+02:00",
+            "+02:00Z", "+é:00",
+        ] {
+            assert_eq!(Timestamp::parse(&format!("{day}{offset}")), None, "{offset}");
+        }
+        for text in ["1970-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "2026-02-30T00:00:00+01:00"] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::client::Client;
 use crate::output::{Column, Output};
@@ -19,6 +19,8 @@ const COLUMNS: &[Column] = &[
 ];
 /// How often new entries are asked for.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How many entries are asked for at once where few are new.
+const SOME: usize = 100;
 
 /// Which entries.
 #[derive(Debug, clap::Args)]
@@ -41,7 +43,7 @@ pub(crate) enum Audit {
     List {
         #[command(flatten)]
         filter: Filter,
-        /// Only at or after this time, such as 2026-01-31T12:00:00Z
+        /// Only at or after this time, such as 2026-01-31T12:00:00Z or 2026-01-31T14:00:00+02:00
         #[arg(long)]
         since: Option<String>,
         /// Only before this time
@@ -72,9 +74,7 @@ impl Audit {
                 let mut query = filter.query();
                 query.extend(since.as_deref().map(|since| ("since", since)));
                 query.extend(until.as_deref().map(|until| ("until", until)));
-                let list = client.list("/v1/audit", &query, paging.limit(), paging.offset)?;
-                output.list(&list, COLUMNS);
-                Ok(())
+                output.stream(client.pages("/v1/audit", &query, paging.limit(), paging.offset), COLUMNS)
             }
             Self::Tail { filter } => tail(client, output, filter),
         }
@@ -87,24 +87,23 @@ fn id(entry: &Value) -> i64 {
 
 /// Asks again and again for what came after the last entry printed; for scripts, one JSON object a line.
 fn tail(client: &Client, output: &Output, filter: &Filter) -> anyhow::Result<()> {
-    let newest = client.list("/v1/audit", &filter.query(), Some(1), 0)?;
+    let newest = client.pages("/v1/audit", &filter.query(), Some(1), 0).next().transpose()?;
     if !output.is_json() {
-        output.list(&json!({"total": 0, "items": []}), COLUMNS);
+        output.table(&Value::Null, COLUMNS);
     }
-    let mut last = newest["items"].as_array().and_then(|items| items.first()).map_or(0, id);
+    let mut last = newest.and_then(|page| page.items.first().map(id)).unwrap_or_default();
     loop {
         let mut fresh: Vec<Value> = Vec::new();
         // Newest first: pages are read until one reaches what was printed.
-        for offset in (0..).step_by(100) {
-            let page = client.list("/v1/audit", &filter.query(), Some(100), offset)?;
-            let items = page["items"].as_array().cloned().unwrap_or_default();
-            let (all, before) = (items.len(), fresh.len());
+        for page in client.pages("/v1/audit", &filter.query(), None, 0).of(SOME) {
+            let (items, before) = (page?.items, fresh.len());
+            let all = items.len();
             fresh.extend(items.into_iter().filter(|entry| id(entry) > last));
-            if fresh.len() - before < all || all == 0 {
+            if fresh.len() - before < all {
                 break;
             }
         }
-        last = fresh.first().map_or(last, id);
+        last = fresh.iter().map(id).max().unwrap_or(last);
         fresh.reverse();
         output.more(&fresh, COLUMNS);
         std::thread::sleep(INTERVAL);

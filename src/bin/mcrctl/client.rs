@@ -1,54 +1,87 @@
 //! The admin API as calls. A refusal is an error in the server's own words, with what to do about it.
 
+mod pages;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use mcr::tls::trust;
 use serde_json::Value;
+use ureq::http::header::LOCATION;
 use ureq::http::{Method, Request};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Error};
 
+pub(crate) use self::pages::{Page, Pages};
+use crate::address::Address;
 use crate::settings::Settings;
 
 /// The longest that a call may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Entries asked for at once when all are wanted.
-const PAGE: usize = 1000;
+/// The longest answer that is read in bytes; a page of a thousand entries is well below it.
+const MOST: u64 = 256 * 1024 * 1024;
 
 /// A registry that is spoken to.
 pub(crate) struct Client {
     agent: Agent,
-    server: String,
+    server: Address,
     token: Option<String>,
+}
+
+/// Whom a registry is believed by: the given authority, or those of the system.
+fn tls(settings: &Settings) -> anyhow::Result<TlsConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
+    let trusted = match &settings.ca_cert {
+        Some(path) => trust::of_file(path).context("--ca-cert cannot be used")?,
+        None => trust::of_the_system().context("give the registry's authority with --ca-cert")?.0,
+    };
+    let trusted = trusted.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    Ok(tls.root_certs(RootCerts::Specific(Arc::new(trusted))).build())
 }
 
 impl Client {
     /// Speaks to the registry of `settings`.
+    ///
+    /// # Errors
+    /// When nobody said which, or nobody can be believed, or a token would go where others can read it.
     pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
-        if let Some(path) = &settings.ca_cert {
-            let certificates = CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|error| anyhow::anyhow!("cannot read --ca-cert {}: {error}", path.display()))?;
-            let certificates = certificates.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-            tls = tls.root_certs(RootCerts::Specific(Arc::new(certificates)));
+        let server = settings.server()?;
+        let has_way = server.is_plain() && !server.is_loopback();
+        if has_way && !settings.insecure_http {
+            bail!(
+                "{server} is plain HTTP, so everybody on the way could read passwords and tokens: use https://, or \
+                 say --insecure-http where the way is yours alone"
+            );
         }
-        let agent = Agent::config_builder()
-            .tls_config(tls.build())
-            .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
-            .build()
-            .into();
-        Ok(Self { agent, server: settings.server()?.to_owned(), token: settings.token.clone() })
+        let mut config = Agent::config_builder();
+        if !server.is_plain() {
+            config = config.tls_config(tls(settings)?);
+        }
+        if server.is_loopback() {
+            config = config.proxy(None);
+        }
+        // Whoever is redirected has sent the secret already, or would send it to somebody else.
+        let config = config.max_redirects(0).max_redirects_will_error(false);
+        let agent = config.http_status_as_error(false).timeout_global(Some(TIMEOUT)).build().into();
+        Ok(Self { agent, server: server.clone(), token: settings.token.clone() })
     }
 
     /// Whether a token will be shown.
     pub(crate) fn has_token(&self) -> bool {
         self.token.is_some()
+    }
+
+    /// Sees to it that no password goes out in clear to a server that would only send it elsewhere.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or redirects.
+    pub(crate) fn try_the_way(&self) -> anyhow::Result<()> {
+        if self.server.is_plain() {
+            self.send(&Method::GET, "/v1/health", None)?;
+        }
+        Ok(())
     }
 
     /// Asks, and answers the JSON; `Null` where there is none.
@@ -87,6 +120,7 @@ impl Client {
         self.call(Method::GET, path, None)
     }
 
+    /// Sends one request, and answers status and body. A redirect is an error.
     fn send(&self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<(u16, String)> {
         let url = format!("{}{path}", self.server);
         let mut request = Request::builder().method(method.clone()).uri(&url);
@@ -101,47 +135,53 @@ impl Client {
             None => self.agent.run(request.body(()).with_context(|| format!("{url} is no URL"))?),
         };
         let mut response = sent.map_err(|error| self.unreachable(&error))?;
-        let text = response.body_mut().read_to_string().map_err(|error| self.unreachable(&error))?;
-        Ok((response.status().as_u16(), text))
+        if response.status().is_redirection() {
+            let location = response.headers().get(LOCATION).map(|value| value.as_bytes());
+            return Err(self.redirected(path, &String::from_utf8_lossy(location.unwrap_or_default())));
+        }
+        let text = response.body_mut().with_config().limit(MOST).lossy_utf8(true).read_to_string();
+        Ok((response.status().as_u16(), text.map_err(|error| self.unreachable(&error))?))
+    }
+
+    /// What to say of a redirect, which is never followed.
+    fn redirected(&self, path: &str, location: &str) -> anyhow::Error {
+        let server = &self.server;
+        let base = location.strip_suffix(path).map(Address::parse).and_then(Result::ok);
+        match base.filter(|base| base != server) {
+            Some(base) => anyhow::anyhow!(
+                "{server} redirects to {base}, and passwords and tokens do not follow: if that is the registry, say \
+                 --server {base}"
+            ),
+            None => anyhow::anyhow!(
+                "{server} redirects to {location}, and passwords and tokens do not follow: is --server right?"
+            ),
+        }
     }
 
     fn unreachable(&self, error: &Error) -> anyhow::Error {
+        let text = error.to_string();
         let mend = match error {
+            _ if text.contains("certificate") => {
+                "is it the registry? Its authority may have to be given with --ca-cert, or to the system"
+            }
             Error::HostNotFound | Error::ConnectionFailed | Error::Io(_) => {
-                "is the server running, and is --server right? Its authority may have to be given with --ca-cert"
+                "is the server running, and is --server right?"
             }
             Error::Timeout(_) => "it did not answer in time; try again",
             _ => "is --server right?",
         };
-        anyhow::anyhow!("cannot reach {}: {error}: {mend}", self.server)
+        anyhow::anyhow!("cannot reach {}: {text}: {mend}", self.server)
     }
 
-    /// A list from `offset` on: at most `limit` entries, or all of them.
-    pub(crate) fn list(
+    /// A list from `offset` on, page by page: at most `limit` entries, or all of them.
+    pub(crate) fn pages(
         &self,
         path: &str,
         query: &[(&str, &str)],
         limit: Option<usize>,
         offset: usize,
-    ) -> anyhow::Result<Value> {
-        let mut all: Vec<Value> = Vec::new();
-        let mut next: Option<String> = None;
-        loop {
-            let wanted = limit.map_or(PAGE, |limit| limit - all.len()).min(PAGE);
-            let (n, from) = (wanted.to_string(), (offset + all.len()).to_string());
-            let mut pairs = query.to_vec();
-            pairs.push(("n", n.as_str()));
-            // Where a list says where it goes on, nothing is passed over that is recorded meanwhile.
-            pairs.push(next.as_deref().map_or(("offset", from.as_str()), |next| ("last", next)));
-            let page = self.get(&format!("{path}?{}", mcr::http::query::encode(&pairs)))?;
-            let items = page["items"].as_array().cloned().unwrap_or_default();
-            next = page["next"].as_str().map(str::to_owned);
-            let got = items.len();
-            all.extend(items);
-            if got < wanted || limit.is_some_and(|limit| all.len() >= limit) || got == 0 {
-                return Ok(serde_json::json!({"total": page["total"], "items": all}));
-            }
-        }
+    ) -> Pages<'_> {
+        Pages::new(self, path, query, limit, offset)
     }
 }
 

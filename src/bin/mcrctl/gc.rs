@@ -1,6 +1,5 @@
 //! `gc`: sweeps of what nothing refers to.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -9,6 +8,7 @@ use ureq::http::Method;
 
 use crate::client::Client;
 use crate::output::{Column, Output};
+use crate::print;
 use crate::repositories::Paging;
 
 const REPORT: &[Column] = &[
@@ -84,13 +84,11 @@ impl Gc {
                 Ok(())
             }
             Self::List(paging) => {
-                output.list(&client.list("/v1/gc/sweeps", &[], paging.limit(), paging.offset)?, SWEEPS);
-                Ok(())
+                output.stream(client.pages("/v1/gc/sweeps", &[], paging.limit(), paging.offset), SWEEPS)
             }
             Self::Items { id, paging } => {
                 let path = format!("/v1/gc/sweeps/{id}/items");
-                output.list(&client.list(&path, &[], paging.limit(), paging.offset)?, ITEMS);
-                Ok(())
+                output.stream(client.pages(&path, &[], paging.limit(), paging.offset), ITEMS)
             }
         }
     }
@@ -123,13 +121,12 @@ fn run(client: &Client, output: &Output, dry_run: bool, wait: bool) -> anyhow::R
     }
     let report = await_end(client, &id)?;
     if dry_run && !output.is_json() {
-        let items = client.list(&format!("/v1/gc/sweeps/{id}/items"), &[], None, 0)?;
-        output.list(&items, ITEMS);
+        output.stream(client.pages(&format!("/v1/gc/sweeps/{id}/items"), &[], None, 0), ITEMS)?;
     }
     output.one(&report, REPORT);
     let errors = report["errors"].as_array().into_iter().flatten().filter_map(Value::as_str);
     for error in errors.filter(|_| !output.is_json()) {
-        eprintln!("mcrctl: {error}");
+        print::complain(error);
     }
     match report["outcome"].as_str() {
         Some("done") => Ok(()),
@@ -139,27 +136,17 @@ fn run(client: &Client, output: &Output, dry_run: bool, wait: bool) -> anyhow::R
 
 /// Asks until the sweep has ended, and shows progress where somebody looks.
 fn await_end(client: &Client, id: &Value) -> anyhow::Result<Value> {
-    let watched = std::io::stderr().is_terminal();
     loop {
         let sweeps = client.get("/v1/gc/sweeps?n=20")?;
         let mut items = sweeps["items"].as_array().into_iter().flatten();
         let Some(report) = items.find(|report| report["id"] == *id) else {
             bail!("the registry no longer knows sweep {id}");
         };
-        if watched {
-            eprint!(
-                "\r\x1b[Ksweep {id}: {}, {} blobs removed, {} left",
-                report["phase"].as_str().unwrap_or_default(),
-                report["removed"],
-                report["left"]
-            );
-            // Progress that cannot be shown is no reason to stop.
-            let _unseen = std::io::stderr().flush();
-        }
+        let phase = report["phase"].as_str().unwrap_or_default();
+        let (removed, left) = (&report["removed"], &report["left"]);
+        print::progress(Some(&format!("sweep {id}: {phase}, {removed} blobs removed, {left} left")));
         if report["outcome"] != "running" {
-            if watched {
-                eprintln!();
-            }
+            print::progress(None);
             return Ok(report.clone());
         }
         std::thread::sleep(POLL);

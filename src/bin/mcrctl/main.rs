@@ -1,12 +1,20 @@
 //! `mcrctl`: what administrators do, from a terminal or a script, over the admin API.
 //!
-//! One file for each noun. It keeps nothing but what `login` writes.
+//! One file for each noun. It keeps nothing but what `login` writes, and prints nothing but through `print`.
 
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "strangers choose names: `print` is the one door"
+)]
+
+mod address;
 mod audit;
 mod client;
 mod gc;
 mod output;
 mod policy;
+mod print;
 mod repositories;
 mod session;
 mod settings;
@@ -30,10 +38,10 @@ struct Arguments {
     #[command(flatten)]
     connection: Connection,
     /// Print the API's JSON, for scripts
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = settings::HEADING)]
     json: bool,
     /// Do not ask before deleting
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = settings::HEADING)]
     yes: bool,
     #[command(subcommand)]
     command: Command,
@@ -92,11 +100,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return print::usage(&error),
+    };
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mcrctl: {error:#}");
+            print::complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -105,14 +116,17 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { connection, json, yes, command } = arguments;
     if let Command::Completions { shell } = command {
-        clap_complete::generate(shell, &mut Arguments::command(), "mcrctl", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "mcrctl", &mut script);
+        print::own(&script);
         return Ok(());
     }
     let settings = Settings::find(connection)?;
     let output = Output::new(json, yes);
     if let Command::Login(login) = command {
-        return login.run(&settings, &output);
+        return login.run(settings.without_token(), &output);
     }
+    settings.usable()?;
     let client = Client::new(&settings)?;
     match command {
         Command::Login(_) | Command::Completions { .. } => Ok(()),

@@ -1,10 +1,12 @@
-//! What is printed: tables for people, the API's JSON for scripts; and the question before a delete.
+//! What is shown: tables for people, the API's JSON for scripts; and the question before a delete.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use anyhow::bail;
-use mcr::logging::Escaped;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::client::Page;
+use crate::print::{self, ask, say};
 
 /// How to print, and whether to ask.
 #[derive(Debug)]
@@ -21,33 +23,79 @@ impl Output {
         Self { json, yes }
     }
 
-    /// Prints a list as a table, or as it is.
-    pub(crate) fn list(&self, list: &Value, columns: &[Column]) {
+    /// Prints a list page by page as the pages come, as a table or as JSON; nothing of it is held.
+    pub(crate) fn stream(
+        &self,
+        pages: impl IntoIterator<Item = anyhow::Result<Page>>,
+        columns: &[Column],
+    ) -> anyhow::Result<()> {
         if self.json {
-            return print(list);
+            return self.stream_below(&Map::new(), "items", pages);
         }
-        let empty = Vec::new();
-        let items = list["items"].as_array().unwrap_or(&empty);
-        let heads = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
-        table(std::iter::once(heads).chain(rows(items, columns)).collect());
-        let total = list["total"].as_u64().unwrap_or_default();
-        if (items.len() as u64) < total {
-            say(&format!("{} of {total}; --all shows the rest", items.len()));
+        let mut table = Table::new(columns);
+        let (mut shown, mut rest) = (0, None);
+        for (number, page) in pages.into_iter().enumerate() {
+            let page = page?;
+            match number {
+                0 => table.begin(&page.items),
+                _ => table.rows(&page.items),
+            }
+            shown += page.items.len();
+            rest = page.total.filter(|_| page.is_cut);
         }
+        if let Some(total) = rest {
+            say(&format!("{shown} of {total}; --all shows the rest"));
+        }
+        Ok(())
+    }
+
+    /// Prints JSON with these fields, and below `key` a list page by page.
+    pub(crate) fn stream_below(
+        &self,
+        fields: &Map<String, Value>,
+        key: &str,
+        pages: impl IntoIterator<Item = anyhow::Result<Page>>,
+    ) -> anyhow::Result<()> {
+        let mut head = String::from("{");
+        for (field, value) in fields.iter().filter(|(field, _)| *field != key) {
+            head.push_str(&format!("\n  {}: {},", Value::from(field.as_str()), print::pretty(value, 2)));
+        }
+        print::json_text(&format!("{head}\n  \"{key}\": ["));
+        let (mut total, mut between) = (None, "");
+        for page in pages {
+            let page = page?;
+            let mut text = String::new();
+            for item in &page.items {
+                text.push_str(&format!("{between}\n    {}", print::pretty(item, 4)));
+                between = ",";
+            }
+            print::json_text(&text);
+            total = page.total.or(total);
+        }
+        let end = if between.is_empty() { "]" } else { "\n  ]" };
+        let total = total.map(|total| format!(",\n  \"total\": {total}")).unwrap_or_default();
+        print::json_text(&format!("{end}{total}\n}}\n"));
+        Ok(())
+    }
+
+    /// Prints a short list as a table.
+    pub(crate) fn table(&self, items: &Value, columns: &[Column]) {
+        Table::new(columns).begin(items.as_array().map(Vec::as_slice).unwrap_or_default());
     }
 
     /// Prints what came after a list: rows without the table's head, or one thing on each line.
     pub(crate) fn more(&self, items: &[Value], columns: &[Column]) {
         if self.json {
-            return items.iter().for_each(|item| say(&item.to_string()));
+            let lines: String = items.iter().map(|item| format!("{item}\n")).collect();
+            return print::json_text(&lines);
         }
-        table(rows(items, columns).collect());
+        Table::new(columns).rows(items);
     }
 
     /// Prints one thing as lines of field and value, or as it is.
     pub(crate) fn one(&self, thing: &Value, columns: &[Column]) {
         if self.json {
-            return print(thing);
+            return print::json(thing);
         }
         let width = columns.iter().map(|(head, _)| head.len()).max().unwrap_or_default();
         for (head, field) in columns {
@@ -58,7 +106,7 @@ impl Output {
     /// Prints a sentence to people; scripts get JSON.
     pub(crate) fn done(&self, sentence: &str) {
         if self.json {
-            print(&serde_json::json!({"done": sentence}));
+            print::json(&serde_json::json!({"done": sentence}));
         } else {
             say(sentence);
         }
@@ -77,53 +125,68 @@ impl Output {
         if !std::io::stdin().is_terminal() {
             bail!("{what}? Nobody can be asked here: say --yes");
         }
-        eprint!("{what}? [y/N] ");
+        ask(&format!("{what}? [y/N] "));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("nothing was done") }
     }
 }
 
-/// A line to standard output; one that cannot be written ends the program in silence, as a closed pipe does.
-pub(crate) fn say(line: &str) {
-    if writeln!(std::io::stdout(), "{line}").is_err() {
-        std::process::exit(1);
-    }
-}
-
-fn print(value: &Value) {
-    say(&serde_json::to_string_pretty(value).unwrap_or_default());
-}
-
-/// A value as people read it.
+/// A value as people read it, before the door escapes it.
 fn cell(field: &str, value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
-        // A stranger chooses some of it, such as the name of a failed login.
-        Value::String(text) => Escaped(text.clone()).to_string(),
+        // Escaped here already, so that it has its width in a table.
+        Value::String(text) => mcr::escape::Escaped(text).to_string(),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(|item| cell("", item)).collect::<Vec<_>>().join(","),
         Value::Number(bytes) if field.ends_with("bytes") || field == "size" => {
             bytesize::ByteSize(bytes.as_u64().unwrap_or_default()).to_string()
         }
         Value::Object(object) if object.is_empty() => "-".to_owned(),
-        other => Escaped(other.to_string()).to_string(),
+        other => mcr::escape::json(&other.to_string()),
     }
 }
 
-fn rows(items: &[Value], columns: &[Column]) -> impl Iterator<Item = Vec<String>> {
-    items.iter().map(|item| columns.iter().map(|(_, field)| cell(field, &item[*field])).collect())
+/// Columns that become wider as rows come, and never narrower.
+struct Table<'a> {
+    columns: &'a [Column],
+    widths: Vec<usize>,
 }
 
-fn table(rows: Vec<Vec<String>>) {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |index: usize| rows.iter().map(|row| row[index].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in &rows {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        say(cells.join("  ").trim_end());
+impl<'a> Table<'a> {
+    fn new(columns: &'a [Column]) -> Self {
+        Self { columns, widths: vec![0; columns.len()] }
+    }
+
+    /// Prints the heads above the first rows, in the widths that both need.
+    fn begin(&mut self, items: &[Value]) {
+        let heads = self.columns.iter().map(|(head, _)| (*head).to_owned()).collect();
+        let rows = std::iter::once(heads).chain(self.cells(items)).collect::<Vec<_>>();
+        self.print(&rows);
+    }
+
+    fn rows(&mut self, items: &[Value]) {
+        self.print(&self.cells(items));
+    }
+
+    fn cells(&self, items: &[Value]) -> Vec<Vec<String>> {
+        let row = |item: &Value| self.columns.iter().map(|(_, field)| cell(field, &item[*field])).collect();
+        items.iter().map(row).collect()
+    }
+
+    fn print(&mut self, rows: &[Vec<String>]) {
+        for row in rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let lines = rows.iter().map(|row| {
+            let cells = row.iter().zip(&self.widths).map(|(cell, width)| format!("{cell:width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        });
+        print::lines(lines);
     }
 }
 

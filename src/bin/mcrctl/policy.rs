@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
 use crate::client::Client;
-use crate::output::{Column, Output, say};
+use crate::output::{Column, Output};
+use crate::print::say;
 use crate::repositories::Paging;
 
 const COLUMNS: &[Column] = &[
@@ -174,8 +175,8 @@ impl Policy {
         let patch = |id: i64, body: Value| client.call(Method::PATCH, &path(id), Some(&body));
         match self {
             Self::List(paging) => {
-                let list = client.list("/v1/policy/rules", &[], paging.limit(), paging.offset)?;
-                output.list(&list, COLUMNS);
+                output
+                    .stream(client.pages("/v1/policy/rules", &[], paging.limit(), paging.offset), COLUMNS)?;
             }
             Self::Show { id } => output.one(&client.get(&path(*id))?, DETAIL),
             Self::Create { fields, disabled } => {
@@ -217,7 +218,7 @@ impl Question {
             None => say(&format!("{decision}: no rule matches")),
         }
         if answer["rule"].is_object() {
-            output.list(&json!({"total": 0, "items": answer["matching"]}), COLUMNS);
+            output.table(&answer["matching"], COLUMNS);
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! `repo` and `tag`.
 
 use mcr::http::admin::path::{repository_path, tag_path};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use ureq::http::Method;
 
-use crate::client::Client;
-use crate::output::{Column, Output, say};
+use crate::client::{Client, Page};
+use crate::output::{Column, Output};
+use crate::print::say;
 
 const COLUMNS: &[Column] = &[
     ("REPOSITORY", "name"),
@@ -66,20 +67,49 @@ fn deleted(answer: &Value) -> String {
     }
 }
 
+/// A repository, and its tags, page by page; each page begins after the last tag of the one before.
+fn tags<'a>(
+    client: &'a Client,
+    repository: &'a str,
+) -> anyhow::Result<(Value, impl Iterator<Item = anyhow::Result<Page>> + 'a)> {
+    let page_after = |last: &str| {
+        let query = mcr::http::query::encode(&[("last", last)]);
+        client.get(&format!("{}?{query}", repository_path(repository)))
+    };
+    let first = page_after("")?;
+    let (mut ready, mut last, mut shown) = (Some(first.clone()), None::<String>, 0);
+    let pages = std::iter::from_fn(move || {
+        let page = match ready.take() {
+            Some(page) => Ok(page),
+            None => page_after(&last.take()?),
+        };
+        let items = match page {
+            Ok(page) => page["tag_list"].as_array().cloned().unwrap_or_default(),
+            Err(error) => return Some(Err(error)),
+        };
+        last = items.last().and_then(|tag| tag["name"].as_str()).map(str::to_owned);
+        shown += items.len() as u64;
+        Some(Ok(Page { total: Some(shown), items, is_cut: false }))
+    });
+    Ok((first, pages))
+}
+
 impl Repo {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::List(paging) => {
-                let list = client.list("/v1/repositories", &[], paging.limit(), paging.offset)?;
-                output.list(&list, COLUMNS);
+                output
+                    .stream(client.pages("/v1/repositories", &[], paging.limit(), paging.offset), COLUMNS)?;
             }
             Self::Show { name } => {
-                let repository = client.get(&repository_path(name))?;
-                output.one(&repository, COLUMNS);
-                if !output.is_json() {
-                    say("");
-                    output.list(&json!({"total": 0, "items": repository["tag_list"]}), TAGS);
+                let (repository, tags) = tags(client, name)?;
+                if output.is_json() {
+                    let empty = Map::new();
+                    return output.stream_below(repository.as_object().unwrap_or(&empty), "tag_list", tags);
                 }
+                output.one(&repository, COLUMNS);
+                say("");
+                output.stream(tags, TAGS)?;
             }
             Self::Delete { name } => {
                 output.confirm(&format!("delete the repository {name} with all in it"))?;
@@ -112,18 +142,7 @@ impl Tag {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::List { repository } => {
-                let mut tags = Vec::new();
-                let mut last = String::new();
-                loop {
-                    let query = mcr::http::query::encode(&[("last", last.as_str())]);
-                    let page = client.get(&format!("{}?{query}", repository_path(repository)))?;
-                    let Some(page) = page["tag_list"].as_array().filter(|page| !page.is_empty()) else {
-                        break;
-                    };
-                    last = page.last().and_then(|tag| tag["name"].as_str()).unwrap_or_default().to_owned();
-                    tags.extend(page.clone());
-                }
-                output.list(&json!({"total": tags.len(), "items": tags}), TAGS);
+                output.stream(tags(client, repository)?.1, TAGS)?;
             }
             Self::Delete { repository, tag } => {
                 output.confirm(&format!("delete the tag {tag} of {repository}"))?;

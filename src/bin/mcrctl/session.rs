@@ -1,13 +1,14 @@
 //! `login`, `logout`, `status`.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::client::Client;
-use crate::output::{Output, say};
+use crate::output::Output;
+use crate::print::{self, say};
 use crate::settings::Settings;
 
 /// The command line of `mcrctl login`.
@@ -23,9 +24,11 @@ pub(crate) struct Login {
 
 impl Login {
     /// Logs in and remembers registry, authority and token.
-    pub(crate) fn run(&self, settings: &Settings, output: &Output) -> anyhow::Result<()> {
+    pub(crate) fn run(&self, settings: Settings, output: &Output) -> anyhow::Result<()> {
+        settings.place()?;
+        let client = Client::new(&settings)?;
+        client.try_the_way()?;
         let password = self.password()?;
-        let client = Client::new(&settings.without_token())?;
         let body = json!({"username": self.user, "password": password});
         let answer = client.call(Method::POST, "/v1/auth/login", Some(&body))?;
         let token = answer["token"].as_str().context("the server gave no token")?;
@@ -40,8 +43,7 @@ impl Login {
         if self.password_stdin {
             std::io::stdin().read_to_string(&mut password)?;
         } else if std::io::stdin().is_terminal() {
-            eprint!("password of {}: ", self.user);
-            std::io::stderr().flush()?;
+            print::ask(&format!("password of {}: ", self.user));
             password = rpassword::read_password()?;
         } else {
             bail!("give the password with --password-stdin");
@@ -55,7 +57,7 @@ pub(crate) fn logout(client: &Client, settings: &Settings, output: &Output) -> a
     if client.has_token() {
         client.call(Method::POST, "/v1/auth/logout", None)?;
     }
-    settings.remember(None)?;
+    settings.forget()?;
     output.done("logged out");
     Ok(())
 }
@@ -81,12 +83,10 @@ fn show(status: &Value, output: &Output) {
     output.one(status, &[("ready", "ready"), ("repositories", "repositories"), ("uploads", "uploads")]);
     output.one(&status["principal"], &[("logged in as", "name"), ("roles", "roles")]);
     say("");
-    let checks = json!({"total": 0, "items": status["checks"]});
-    output.list(&checks, &[("CHECK", "name"), ("OK", "ok"), ("DETAIL", "detail")]);
+    output.table(&status["checks"], &[("CHECK", "name"), ("OK", "ok"), ("DETAIL", "detail")]);
     say("");
-    let actors = json!({"total": 0, "items": status["actors"]});
-    output.list(
-        &actors,
+    output.table(
+        &status["actors"],
         &[
             ("ACTOR", "name"),
             ("ALIVE", "alive"),

@@ -1,6 +1,5 @@
 //! `snapshot`: consistent copies of the registry, taken while it serves.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -10,6 +9,7 @@ use ureq::http::Method;
 
 use crate::client::Client;
 use crate::output::{Column, Output};
+use crate::print;
 use crate::repositories::Paging;
 
 const REPORT: &[Column] = &[
@@ -55,8 +55,7 @@ impl Snapshot {
         match self {
             Self::Create { name, wait } => create(client, output, name.as_deref(), *wait),
             Self::List(paging) => {
-                output.list(&client.list("/v1/snapshots", &[], paging.limit(), paging.offset)?, SNAPSHOTS);
-                Ok(())
+                output.stream(client.pages("/v1/snapshots", &[], paging.limit(), paging.offset), SNAPSHOTS)
             }
         }
     }
@@ -78,7 +77,7 @@ fn create(client: &Client, output: &Output, name: Option<&str>, wait: bool) -> a
     output.one(&snapshot, REPORT);
     let errors = snapshot["errors"].as_array().into_iter().flatten().filter_map(Value::as_str);
     for error in errors.filter(|_| !output.is_json()) {
-        eprintln!("mcrctl: {error}");
+        print::complain(error);
     }
     match snapshot["state"].as_str() {
         Some("done") => Ok(()),
@@ -91,29 +90,22 @@ fn create(client: &Client, output: &Output, name: Option<&str>, wait: bool) -> a
 
 /// Asks until the snapshot has ended, and shows progress where somebody looks.
 fn await_end(client: &Client, id: &Value) -> anyhow::Result<Value> {
-    let watched = std::io::stderr().is_terminal();
     loop {
         let snapshots = client.get("/v1/snapshots?n=20")?;
         let mut items = snapshots["items"].as_array().into_iter().flatten();
         let Some(snapshot) = items.find(|snapshot| snapshot["id"] == *id) else {
             bail!("the registry no longer knows snapshot {id}");
         };
-        if watched {
-            let size = |field: &str| ByteSize(snapshot[field].as_u64().unwrap_or_default());
-            eprint!(
-                "\r\x1b[Ksnapshot {id}: {} of {} blobs, {} of {}",
-                snapshot["blobs"],
-                snapshot["all_blobs"],
-                size("bytes"),
-                size("all_bytes")
-            );
-            // Progress that cannot be shown is no reason to stop.
-            let _unseen = std::io::stderr().flush();
-        }
+        let size = |field: &str| ByteSize(snapshot[field].as_u64().unwrap_or_default());
+        print::progress(Some(&format!(
+            "snapshot {id}: {} of {} blobs, {} of {}",
+            snapshot["blobs"],
+            snapshot["all_blobs"],
+            size("bytes"),
+            size("all_bytes")
+        )));
         if snapshot["state"] != "running" {
-            if watched {
-                eprintln!();
-            }
+            print::progress(None);
             return Ok(snapshot.clone());
         }
         std::thread::sleep(POLL);

@@ -31,8 +31,7 @@ impl Upload {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::List(paging) => {
-                let list = client.list("/v1/uploads", &[], paging.limit(), paging.offset)?;
-                output.list(&list, COLUMNS);
+                output.stream(client.pages("/v1/uploads", &[], paging.limit(), paging.offset), COLUMNS)?;
             }
             Self::Cancel { id } => {
                 output.confirm(&format!("cancel the upload {id}"))?;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::client::{Client, segment};
-use crate::output::{Column, Output, say};
+use crate::output::{Column, Output};
+use crate::print;
 use crate::repositories::Paging;
 
 const USERS: &[Column] = &[
@@ -96,8 +97,7 @@ impl User {
         let patch = |name: &str, body: Value| client.call(Method::PATCH, &path(name), Some(&body));
         match self {
             Self::List(paging) => {
-                let list = client.list("/v1/users", &[], paging.limit(), paging.offset)?;
-                output.list(&list, USERS);
+                output.stream(client.pages("/v1/users", &[], paging.limit(), paging.offset), USERS)?;
             }
             Self::Create { name, system, roles, password_stdin } => {
                 let kind = if *system { "system" } else { "human" };
@@ -159,8 +159,7 @@ impl Token {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::List(paging) => {
-                let list = client.list("/v1/tokens", &[], paging.limit(), paging.offset)?;
-                output.list(&list, TOKENS);
+                output.stream(client.pages("/v1/tokens", &[], paging.limit(), paging.offset), TOKENS)?;
             }
             Self::Create { name, user, roles, expires_in } => {
                 let mut body = json!({"name": name, "user": user});
@@ -174,7 +173,7 @@ impl Token {
                 output.one(&made, TOKENS);
                 if !output.is_json() {
                     let token = made["token"].as_str().context("the server gave no token")?;
-                    say(&format!("\n{token}\n\nKeep it: it is not shown again."));
+                    print::lines(["", token, "", "Keep it: it is not shown again."]);
                 }
             }
             Self::Revoke { id } => {

@@ -26,11 +26,12 @@ fn model(entry: AuditEntry) -> AuditModel {
     }
 }
 
-/// A time of the query.
+/// A time of the query. A plus that was not written `%2B` arrives as a space, and no time has one.
 fn time(call: &AdminCall, key: &str) -> Result<Option<Timestamp>, ApiError> {
     let Some(text) = call.query.get(key) else { return Ok(None) };
-    Timestamp::parse(text).map(Some).ok_or_else(|| {
-        let message = format!("{key} is a time in RFC 3339, such as 2026-01-31T12:00:00Z");
+    Timestamp::parse(&text.replacen(' ', "+", 1)).map(Some).ok_or_else(|| {
+        let message =
+            format!("{key} is a time in RFC 3339, such as 2026-01-31T12:00:00Z or 2026-01-31T14:00:00+02:00");
         ApiError::admin(StatusCode::BAD_REQUEST, message)
     })
 }

@@ -21,14 +21,23 @@ impl Mcrctl {
 
     /// Starts it; whoever does must end it.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        self.spawn_with(&[], arguments)
+    }
+
+    fn spawn_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mcrctl"));
-        command.env_clear().env("HOME", &self.home).args(arguments);
+        command.env_clear().env("HOME", &self.home).envs(variables.iter().copied()).args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     }
 
     pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = self.spawn(arguments);
+        self.run_with(&[], arguments, input)
+    }
+
+    /// The same with variables of the environment.
+    pub(crate) fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str], input: &str) -> Output {
+        let mut child = self.spawn_with(variables, arguments);
         // A command that does not read may have ended already.
         let _ended = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
