@@ -12,7 +12,7 @@ use mcr_actors::ask::AskError;
 use mcr_actors::auth_cache::{AuthError, Authenticate, Authenticated, Credentials, Secret};
 use mcr_actors::db::queries::audit::Record;
 use mcr_actors::db::queries::uploads::FindUpload;
-use mcr_actors::domain::{Action, Event, EventName, Origin, Principal, RepositoryName};
+use mcr_actors::domain::{Action, Event, EventName, Origin, Principal, RepositoryName, network};
 use mcr_actors::policy::{Decide, Decision, RuleId};
 use serde_json::json;
 
@@ -216,12 +216,12 @@ impl<'a> Inquiry<'a> {
         let name: String = name.chars().take(128).collect();
         let origin =
             Origin { actor_name: name, ..origin_of(self.request, self.state, self.request_id, None) };
-        self.record(origin, Event::new(EventName::LoginFailed)).await
+        self.record(origin, Event::new(EventName::LoginFailed), 1).await
     }
 
-    async fn record(&self, origin: Origin, event: Event) -> Result<(), ApiError> {
+    async fn record(&self, origin: Origin, event: Event, times: u64) -> Result<(), ApiError> {
         let worker = &self.state.worker;
-        Ok(worker.db.write(Record { origin, now: worker.clock.now(), event }).await?)
+        Ok(worker.db.write(Record { origin, now: worker.clock.now(), event, times }).await?)
     }
 
     /// Lets the request pass when one of the actions is allowed.
@@ -251,16 +251,16 @@ impl<'a> Inquiry<'a> {
         rule: Option<RuleId>,
     ) -> Result<ApiError, ApiError> {
         let origin = origin_of(self.request, self.state, self.request_id, Some(&caller.principal));
-        if let Some(left_out) = self.state.denials.admit(&origin.actor_id, &origin.address, Instant::now()) {
-            let mut details = json!({"action": action, "rule": rule.map(|rule| rule.0), "method": self.request.method().as_str()});
-            if left_out > 0 {
-                details["left_out"] = left_out.into();
-            }
+        let place = client(self.request, &self.state.options)
+            .map(|address| network(address).to_string())
+            .unwrap_or_default();
+        if let Some(left_out) = self.state.denials.admit(&origin.actor_id, &place, Instant::now()) {
+            let details = json!({"action": action, "rule": rule.map(|rule| rule.0), "method": self.request.method().as_str()});
             let mut event = Event::new(EventName::AccessDenied).with(details);
             if let Some(repository) = repository {
                 event = event.at(repository);
             }
-            self.record(origin, event).await?;
+            self.record(origin, event, left_out.saturating_add(1)).await?;
         }
         let place = repository.map_or("this registry", RepositoryName::as_str);
         let detail = json!({"action": action, "repository": repository.map_or("", RepositoryName::as_str)});

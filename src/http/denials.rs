@@ -1,5 +1,5 @@
-//! Which denials are recorded: all, until somebody is denied again and again. Whoever may do nothing must not be able to fill
-//! the disk with that.
+//! Which denials are written down at once: all, until somebody is denied again and again. The log has one entry a minute for
+//! them whatever this says; whoever may do nothing must not be able to keep the disk busy with its count.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;

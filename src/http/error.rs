@@ -286,7 +286,10 @@ impl From<UserError> for ApiError {
     fn from(error: UserError) -> Self {
         let status = match error {
             UserError::Unknown(_) => StatusCode::NOT_FOUND,
-            UserError::Taken(_) | UserError::LastAdministrator => StatusCode::CONFLICT,
+            UserError::Taken(_)
+            | UserError::LastAdministrator
+            | UserError::TooManyTokens(_)
+            | UserError::Role { .. } => StatusCode::CONFLICT,
             UserError::Db(error) => return error.into(),
         };
         Self::admin(status, error)

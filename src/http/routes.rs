@@ -57,7 +57,7 @@ impl Call {
             return Ok(());
         }
         let (origin, now) = (self.origin(), self.state.worker.clock.now());
-        Ok(self.state.worker.db.write(Record { origin, now, event }).await?)
+        Ok(self.state.worker.db.write(Record { origin, now, event, times: 1 }).await?)
     }
 }
 

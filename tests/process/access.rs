@@ -47,7 +47,7 @@ fn deny_everything(server: &Server) {
 #[test]
 fn nobody_gets_in_without_a_token() {
     let data = Data::new();
-    let server = data.start(&[]);
+    let server = data.start(&[("MCR_AUTH_LOGIN_ATTEMPTS_PER_MINUTE", "1000")]);
     for route in ROUTES {
         only_token_is_open(route);
     }

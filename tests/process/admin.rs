@@ -24,7 +24,13 @@ fn a_robot_pushes_where_its_rule_lets_it_and_its_revocation_holds_at_once() {
     let data = Data::new();
     let server = data.start(&[]);
     let mut admin = server.client();
-    expect(&mut admin, 201, "POST", "/v1/users", json!({"name": "ci", "account_type": "system"}));
+    expect(
+        &mut admin,
+        201,
+        "POST",
+        "/v1/users",
+        json!({"name": "ci", "account_type": "system", "roles": ["builder"]}),
+    );
     let token = json!({"name": "deploy", "user": "ci", "roles": ["builder"], "expires_in": "24h"});
     let token = expect(&mut admin, 201, "POST", "/v1/tokens", token);
     let mut robot = server.stranger().authorized(&format!("Bearer {}", token["token"].as_str().unwrap()));
@@ -332,7 +338,13 @@ fn whoever_is_kept_from_the_rules_finds_the_rule_that_does_it_in_the_audit_log()
     let data = Data::new();
     let server = data.start(&[]);
     let mut admin = server.client();
-    expect(&mut admin, 201, "POST", "/v1/users", json!({"name": "ops", "account_type": "system"}));
+    expect(
+        &mut admin,
+        201,
+        "POST",
+        "/v1/users",
+        json!({"name": "ops", "account_type": "system", "roles": ["ops"]}),
+    );
     let token = json!({"name": "t", "user": "ops", "roles": ["ops"]});
     let token = expect(&mut admin, 201, "POST", "/v1/tokens", token);
     let mut ops = server.stranger().authorized(&format!("Bearer {}", token["token"].as_str().unwrap()));

@@ -34,8 +34,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How many passwords may wait to be judged, beyond those that are.
 const PARKED: usize = 1024;
 
-/// Tokens from one address that the provider is asked about at once. They cannot be guessed; but questions about made up
-/// ones would keep those of everybody else waiting.
+/// Tokens from one address that the provider is asked about at once: questions about made up ones would keep those of
+/// everybody else waiting. A good token is never kept out by bad ones; a bad one counts for its address once it was judged.
 const TOKENS_AT_ONCE: usize = 64;
 
 /// Somebody who waits for the provider's verdict.
@@ -268,7 +268,7 @@ impl AuthCache {
     }
 
     /// Answers everybody who waits for these credentials.
-    fn conclude(&mut self, key: Key, epoch: u64, finding: Result<Finding, ProviderError>) {
+    fn conclude(&mut self, key: Key, epoch: u64, finding: Result<Finding, AuthError>) {
         let answer = match finding {
             Ok(finding) => {
                 let found = self.found(finding, epoch);
@@ -278,7 +278,7 @@ impl AuthCache {
                 }
                 Ok(found)
             }
-            Err(error) => Err(unavailable(&error)),
+            Err(error) => Err(error),
         };
         for waiting in self.asking.remove(&(key, epoch)).unwrap_or_default() {
             // Whoever asked may be gone.
@@ -362,7 +362,18 @@ impl AuthCache {
         let asked = async move { ask_provider(provider.as_ref(), &credentials, until).await };
         context.spawn(asked.into_actor(self).map(move |finding, cache, context| {
             let was_wrong = matches!(finding, Ok(Finding::Nobody));
-            cache.conclude(key, epoch, finding);
+            let over = match from {
+                Some(from) if was_wrong => cache.limiter.fail(from).err(),
+                _ => None,
+            };
+            cache.conclude(
+                key,
+                epoch,
+                match over {
+                    Some(retry_after) => Err(AuthError::TooMany { retry_after }),
+                    None => finding.map_err(|error| unavailable(&error)),
+                },
+            );
             if let Some(from) = from {
                 cache.token_judged(from);
             }

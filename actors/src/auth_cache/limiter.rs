@@ -5,7 +5,7 @@
 //! of guesses made at once would all be judged.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
+
+use crate::domain::network;
 
 /// Who has places to give back, remembered at most.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
@@ -44,14 +46,6 @@ impl Attempt {
 
     fn keys(self) -> impl Iterator<Item = Key> {
         self.address.into_iter().chain([self.name])
-    }
-}
-
-/// Whoever has one address of version 6 has the 2^64 of its network, and could come from another each time.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -122,6 +116,15 @@ impl Limiter {
     fn give_back(&mut self, key: Key) {
         let returned = self.returned.get_or_insert_mut(key, || 0);
         *returned = self.per_minute.min(returned.saturating_add(1));
+    }
+
+    /// A token was judged and is nobody's: it counts for its address like a wrong password, but not for a name, which it
+    /// does not guess at. Fails when the address has no place left.
+    ///
+    /// # Errors
+    /// With how long the address has to wait.
+    pub(super) fn fail(&mut self, address: IpAddr) -> Result<(), Duration> {
+        self.take(Key::Address(network(address)))
     }
 
     /// An attempt was judged. Only a wrong password keeps its place.

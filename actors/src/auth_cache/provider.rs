@@ -42,8 +42,8 @@ pub trait Provider: std::fmt::Debug + Send + Sync + 'static {
     /// Whether a password could be a token of this provider, so that it is worth asking.
     fn may_be_token(&self, password: &Secret) -> bool;
 
-    /// Whether a password can only be a token: nobody guesses one, so it is judged as nothing else and guesses of it need
-    /// not be limited.
+    /// Whether a password can only be a token: nobody guesses one, so it is judged as nothing else, and a wrong one counts
+    /// for its address alone.
     fn is_token(&self, _password: &Secret) -> bool {
         false
     }

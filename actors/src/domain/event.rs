@@ -98,6 +98,13 @@ event_names! {
     SnapshotFinished = "snapshot_finished",
 }
 
+impl EventName {
+    /// Whether anybody can cause it as often as they like, so that it is recorded once a minute, with a count.
+    pub fn is_folded(self) -> bool {
+        matches!(self, Self::LoginOk | Self::LoginFailed | Self::AccessDenied)
+    }
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {

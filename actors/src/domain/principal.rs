@@ -73,6 +73,13 @@ impl Principal {
         self.account_type == AccountType::Anonymous
     }
 
+    /// The same with those of these roles that it has: what a token gives is never more than what its account has.
+    #[must_use]
+    pub fn limited_to(mut self, roles: &[String]) -> Self {
+        self.roles.retain(|mine| roles.contains(mine));
+        self
+    }
+
     /// Whether it has the role `role`.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|mine| mine == role)

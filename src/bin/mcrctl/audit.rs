@@ -11,6 +11,7 @@ use crate::repositories::Paging;
 const COLUMNS: &[Column] = &[
     ("TIME", "time"),
     ("EVENT", "event"),
+    ("TIMES", "count"),
     ("ACTOR", "actor"),
     ("REPOSITORY", "repository"),
     ("TAG", "tag"),

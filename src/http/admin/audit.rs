@@ -23,6 +23,7 @@ fn model(entry: AuditEntry) -> AuditModel {
         address: entry.address,
         request_id: entry.request_id,
         details: serde_json::from_str(&entry.details).unwrap_or_default(),
+        count: entry.count,
     }
 }
 

@@ -273,4 +273,6 @@ pub struct AuditModel {
     /// More.
     #[schema(value_type = Object)]
     pub details: Value,
+    /// How often it happened, from the first time on and within its minute; logins, failures and denials are counted so.
+    pub count: u64,
 }

@@ -43,7 +43,7 @@ pub async fn logout(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let worker = &call.state.worker;
     worker.auth.ask(Logout { token }).await?;
     let (origin, now, event) = (call.origin(), worker.clock.now(), Event::new(EventName::Logout));
-    worker.db.write(Record { origin, now, event }).await?;
+    worker.db.write(Record { origin, now, event, times: 1 }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

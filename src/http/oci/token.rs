@@ -66,7 +66,7 @@ pub(crate) async fn log_in_from(
             let origin = origin_of(request, state, request_id, Some(&login.principal));
             let (now, event) = (state.worker.clock.now(), Event::new(EventName::LoginOk));
             if !login.principal.is_anonymous() {
-                state.worker.db.write(Record { origin, now, event }).await?;
+                state.worker.db.write(Record { origin, now, event, times: 1 }).await?;
             }
             Ok(login)
         }

@@ -4,7 +4,7 @@ use rusqlite::types::Value as Parameter;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use crate::db::{DbError, ReadQuery, WriteQuery};
-use crate::domain::{Event, Origin, Timestamp};
+use crate::domain::{Event, Origin, Timestamp, network};
 
 /// A change with the entries that record it, in one transaction.
 ///
@@ -38,6 +38,9 @@ where
 }
 
 /// Records what is no change of the registry's content, accounts or rules: a login, a denial, a pull.
+///
+/// What anybody can cause (`EventName::is_folded`) is one entry for each principal, network, minute and deciding rule: the
+/// first of them, with a count. So an address leaves a bounded number of entries a minute, whatever it tries.
 #[derive(Debug)]
 pub struct Record {
     /// Who.
@@ -46,6 +49,8 @@ pub struct Record {
     pub now: Timestamp,
     /// What.
     pub event: Event,
+    /// How often.
+    pub times: u64,
 }
 
 impl WriteQuery for Record {
@@ -53,8 +58,33 @@ impl WriteQuery for Record {
     type Error = DbError;
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
-        insert(tx, &self.origin, self.now, &self.event)
+        let Self { origin, now, event, times } = self;
+        if !event.name.is_folded() {
+            return insert(tx, &origin, now, &event);
+        }
+        let key = fold(&origin, now, &event);
+        let counted = tx
+            .prepare_cached("UPDATE audit_log SET count = count + ?2 WHERE fold = ?1")?
+            .execute((&key, times))?;
+        if counted == 0 {
+            insert(tx, &origin, now, &event)?;
+            tx.prepare_cached("UPDATE audit_log SET fold = ?2, count = ?3 WHERE id = ?1")?.execute((
+                tx.last_insert_rowid(),
+                key,
+                times,
+            ))?;
+        }
+        Ok(())
     }
+}
+
+/// What makes two entries one.
+fn fold(origin: &Origin, now: Timestamp, event: &Event) -> String {
+    let place = origin.address.parse().map_or_else(|_| String::new(), |address| network(address).to_string());
+    let minute = now.as_millis().div_euclid(60_000);
+    let Origin { actor_id, actor_name, .. } = origin;
+    serde_json::json!([minute, event.name.as_str(), actor_id, actor_name, place, event.details["rule"]])
+        .to_string()
 }
 
 pub(super) fn insert(tx: &Connection, origin: &Origin, now: Timestamp, event: &Event) -> Result<(), DbError> {
@@ -102,6 +132,8 @@ pub struct AuditEntry {
     pub request_id: String,
     /// More, a JSON object.
     pub details: String,
+    /// How often, within a minute of the first.
+    pub count: u64,
 }
 
 /// An entry's place in the list: its time, then its number.
@@ -162,6 +194,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
         address: row.get(8)?,
         request_id: row.get(9)?,
         details: row.get(10)?,
+        count: row.get(11)?,
     })
 }
 
@@ -204,7 +237,7 @@ impl ListAudit {
     /// The statement that lists; its plan is held by a test.
     fn sql(clause: &str, values: usize) -> String {
         format!(
-            "SELECT id, time, event, actor_id, actor_name, repository, digest, tag, address, request_id, details
+            "SELECT id, time, event, actor_id, actor_name, repository, digest, tag, address, request_id, details, count
                FROM audit_log {clause} ORDER BY time DESC, id DESC LIMIT ?{} OFFSET ?{}",
             values + 1,
             values + 2
@@ -285,13 +318,13 @@ mod tests {
     fn record(db: &Connection, actor: &str, name: EventName, repository: &str, second: u64) {
         let event = Event { repository: repository.to_owned(), ..Event::new(name) };
         let now = NOW.after(Duration::from_secs(second));
-        Record { origin: origin(actor), now, event }.run(db).unwrap();
+        Record { origin: origin(actor), now, event, times: 1 }.run(db).unwrap();
     }
 
     #[test]
     fn entries_are_listed_newest_first_by_every_filter() {
         let db = database();
-        record(&db, "ada", EventName::LoginOk, "", 0);
+        record(&db, "ada", EventName::Logout, "", 0);
         record(&db, "ada", EventName::ManifestPushed, "a", 1);
         record(&db, "bob", EventName::ManifestPushed, "b", 2);
         let list = |filter: ListAudit| {
@@ -322,7 +355,7 @@ mod tests {
         let db = database();
         for second in 0..20 {
             record(&db, "ci", EventName::BlobUploaded, "busy", second);
-            record(&db, &format!("person-{second}"), EventName::LoginOk, "", second);
+            record(&db, &format!("person-{second}"), EventName::Logout, "", second);
         }
         record(&db, "ci", EventName::TagDeleted, "busy", 20);
         record(&db, "ada", EventName::BlobUploaded, "busy", 21);
@@ -376,7 +409,7 @@ mod tests {
     fn the_order_is_that_of_times_and_no_entry_is_passed_over_between_pages() {
         let db = database();
         for second in [5, 3, 3, 9, 3, 0, 9] {
-            record(&db, "ada", EventName::LoginOk, "", second);
+            record(&db, "ada", EventName::Logout, "", second);
         }
         let (mut after, mut ids) = (None, Vec::new());
         loop {
@@ -387,7 +420,7 @@ mod tests {
             after = Some(cursor);
             ids.extend(page.into_iter().map(|entry| entry.id));
             // What is recorded meanwhile moves no page.
-            record(&db, "bob", EventName::LoginOk, "", 9);
+            record(&db, "bob", EventName::Logout, "", 9);
         }
         assert_eq!(ids, [7, 4, 1, 5, 3, 2, 6]);
     }
@@ -396,11 +429,39 @@ mod tests {
     fn old_entries_are_forgotten_oldest_first() {
         let db = database();
         for second in 0..5 {
-            record(&db, "ada", EventName::LoginOk, "", second);
+            record(&db, "ada", EventName::Logout, "", second);
         }
         let purged = PurgeAudit { before: NOW.after(Duration::from_secs(3)), limit: 2 }.run(&db).unwrap();
         assert_eq!(purged, 2);
         let (entries, total) = ListAudit { limit: 9, ..ListAudit::default() }.run(&db).unwrap();
         assert_eq!((entries.len(), total, entries[2].id), (3, 3, 3));
+    }
+
+    #[test]
+    fn what_anybody_can_cause_is_one_entry_a_minute_for_each_of_them() {
+        let db = database();
+        let attempt = |name: EventName, actor: &str, address: String, rule: i64, second: u64| {
+            let origin = Origin { address, ..origin(actor) };
+            let event = Event::new(name).with(serde_json::json!({"rule": rule}));
+            let now = Timestamp::from_millis(60_000_000).after(Duration::from_secs(second));
+            Record { origin, now, event, times: 1 }.run(&db).unwrap();
+        };
+        let kinds: Vec<EventName> = EventName::ALL.iter().copied().filter(|name| name.is_folded()).collect();
+        for name in &kinds {
+            for index in 0..100u64 {
+                let (actor, rule) = (["ada", "bob"][usize::from(index % 2 == 1)], i64::from(index % 4 == 0));
+                attempt(*name, actor, format!("2001:db8::{index:x}"), rule, index);
+            }
+            attempt(*name, "ada", "2001:db8:0:1::1".to_owned(), 0, 0);
+        }
+        let (entries, total) = ListAudit { limit: 99, ..ListAudit::default() }.run(&db).unwrap();
+        // Two minutes of three pairs of actor and rule, and one from elsewhere.
+        assert_eq!((entries.len(), total), (kinds.len() * 7, kinds.len() as u64 * 7));
+        assert_eq!(entries.iter().map(|entry| entry.count).sum::<u64>(), kinds.len() as u64 * 101);
+        for pulled in 0..3 {
+            record(&db, "ada", EventName::ManifestPulled, "a", pulled);
+        }
+        let (_, total) = ListAudit { limit: 99, ..ListAudit::default() }.run(&db).unwrap();
+        assert_eq!(total, kinds.len() as u64 * 7 + 3);
     }
 }

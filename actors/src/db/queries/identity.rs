@@ -16,12 +16,17 @@ pub struct Account {
 
 type Columns = (String, String, String, String);
 
+/// Roles as a row has them.
+pub(super) fn roles(json: String) -> Result<Vec<String>, DbError> {
+    serde_json::from_str(&json).map_err(|_| DbError::Corrupt { what: "roles", value: json })
+}
+
 fn principal((id, name, account_type, roles): Columns) -> Result<Principal, DbError> {
     Ok(Principal {
         subject: id,
         name,
         account_type: crate::db::parse("account type", account_type)?,
-        roles: serde_json::from_str(&roles).map_err(|_| DbError::Corrupt { what: "roles", value: roles })?,
+        roles: self::roles(roles)?,
     })
 }
 
@@ -96,7 +101,7 @@ impl WriteQuery for InsertAccount {
 /// A token as the database knows it.
 #[derive(Debug, Clone)]
 pub struct StoredToken {
-    /// Whose it is.
+    /// Whose it is, with the roles that the account has now, and of those, the token.
     pub principal: Principal,
     /// When its life ends.
     pub expires_at: Timestamp,
@@ -138,26 +143,39 @@ impl ReadQuery for FindToken {
     fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
         let found = db
             .prepare_cached(
-                "SELECT users.id, users.name, users.account_type, coalesce(tokens.roles, users.roles), tokens.expires_at,
+                "SELECT users.id, users.name, users.account_type, users.roles, tokens.expires_at,
                         tokens.revoked_at IS NOT NULL OR users.disabled,
-                        tokens.id IS NOT NULL, tokens.last_used_at
+                        tokens.id IS NOT NULL, tokens.last_used_at, tokens.roles
                    FROM tokens CROSS JOIN users ON users.id = tokens.user_id
                   WHERE tokens.hash = ?1",
             )?
             .query_row([self.0], |row| {
                 let columns = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
                 let last_used_at = row.get::<_, Option<i64>>(7)?.map(Timestamp::from_millis);
-                Ok((columns, Timestamp::from_millis(row.get(4)?), row.get(5)?, row.get(6)?, last_used_at))
+                let own: Option<String> = row.get(8)?;
+                let expires_at = Timestamp::from_millis(row.get(4)?);
+                Ok((columns, own, expires_at, row.get(5)?, row.get(6)?, last_used_at))
             })
             .optional()?;
-        let token = |(columns, expires_at, revoked, of_robot, last_used_at)| {
-            Ok(StoredToken { principal: principal(columns)?, expires_at, revoked, of_robot, last_used_at })
+        let token = |(columns, own, expires_at, revoked, of_robot, last_used_at)| {
+            let account = principal(columns)?;
+            let principal = match own {
+                Some(own) => account.limited_to(&roles(own)?),
+                None => account,
+            };
+            Ok(StoredToken { principal, expires_at, revoked, of_robot, last_used_at })
         };
         found.map(token).transpose()
     }
 }
 
-/// Remembers a new token by its SHA-256.
+/// Tokens of logins that an account has at most, ended ones included: the oldest goes.
+pub const LOGIN_TOKENS: usize = 1000;
+
+const TOO_MANY: &str = "DELETE FROM tokens WHERE hash IN
+    (SELECT hash FROM tokens WHERE user_id = ?1 AND id IS NULL ORDER BY created_at DESC LIMIT -1 OFFSET ?2)";
+
+/// Remembers a new token by its SHA-256, in the place of the account's oldest when it has [`LOGIN_TOKENS`].
 #[derive(Debug)]
 pub struct InsertToken {
     /// Its hash.
@@ -175,6 +193,7 @@ impl WriteQuery for InsertToken {
     type Error = DbError;
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
+        tx.prepare_cached(TOO_MANY)?.execute((&self.user_id, LOGIN_TOKENS - 1))?;
         tx.prepare_cached(
             "INSERT INTO tokens (hash, user_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
         )?
@@ -307,5 +326,44 @@ mod tests {
         let db = database();
         let ensure = |fresh| EnsureSecret { name: "key", fresh }.run(&db).unwrap();
         assert_eq!((ensure([1; 32]), ensure([2; 32])), ([1; 32], [1; 32]));
+    }
+
+    #[test]
+    fn of_an_account_that_logs_in_without_end_the_latest_tokens_stay() {
+        let db = database();
+        let ids = ["ada", "bob"].map(|name| {
+            let account = person(name, &[], "x".to_owned());
+            let id = account.principal.subject.clone();
+            InsertAccount { account, now: NOW }.run(&db).unwrap();
+            id
+        });
+        let hash = |who: u8, index: usize| {
+            let mut hash = [who; 32];
+            hash[..8].copy_from_slice(&index.to_be_bytes());
+            hash
+        };
+        let log_in = |who: usize, index: usize| {
+            let (now, hash) = (NOW.after(Duration::from_millis(index as u64)), hash(who as u8, index));
+            let user_id = ids[who].clone();
+            InsertToken { hash, user_id, expires_at: now.after(Duration::from_secs(9)), now }
+                .run(&db)
+                .unwrap();
+        };
+        log_in(1, 0);
+        for index in 0..LOGIN_TOKENS + 500 {
+            log_in(0, index);
+            RevokeToken { hash: hash(0, index), now: NOW }.run(&db).unwrap();
+        }
+        let is_there = |who, index| FindToken(hash(who, index)).run(&db).unwrap().is_some();
+        assert!(is_there(1, 0) && is_there(0, LOGIN_TOKENS + 499) && is_there(0, 500) && !is_there(0, 499));
+        let plan: Vec<String> = db
+            .prepare(&format!("EXPLAIN QUERY PLAN {TOO_MANY}"))
+            .unwrap()
+            .query_map(("x", 1), |row| row.get(3))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let plan = plan.join("; ");
+        assert!(plan.contains("tokens_of_logins") && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

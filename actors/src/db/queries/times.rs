@@ -184,7 +184,7 @@ mod tests {
         let db = database();
         let year = Duration::from_secs(365 * 24 * 3600);
         for now in [NOW, NOW.after(year), NOW.after(year + year)] {
-            Record { origin: Origin::default(), now, event: Event::new(EventName::LoginOk) }
+            Record { origin: Origin::default(), now, event: Event::new(EventName::Logout), times: 1 }
                 .run(&db)
                 .unwrap();
         }
@@ -193,7 +193,9 @@ mod tests {
         assert_eq!(SettleAudit { now: later, limit: 9 }.run(&db).unwrap(), 2);
         assert_eq!(FindEarlier.run(&db).unwrap().newest, later);
         let now = later.after(Duration::from_secs(1));
-        Record { origin: Origin::default(), now, event: Event::new(EventName::LoginOk) }.run(&db).unwrap();
+        Record { origin: Origin::default(), now, event: Event::new(EventName::Logout), times: 1 }
+            .run(&db)
+            .unwrap();
         let list = |since, until| {
             let filter = ListAudit { since, until, limit: 9, ..ListAudit::default() };
             let ids = filter.run(&db).unwrap().0.into_iter().map(|entry| (entry.id, entry.details));

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
+use super::identity::roles;
 use crate::db::{DbError, ReadQuery, WriteQuery};
 use crate::domain::{AccountType, Timestamp};
 
@@ -33,10 +34,6 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
 }
 
-fn roles(json: String) -> Result<Vec<String>, DbError> {
-    serde_json::from_str(&json).map_err(|_| DbError::Corrupt { what: "roles", value: json })
-}
-
 fn user((id, name, account_type, json, disabled, created_at, updated_at): Columns) -> Result<User, DbError> {
     Ok(User {
         id,
@@ -53,6 +50,9 @@ fn as_json(roles: &[String]) -> Result<String, DbError> {
     serde_json::to_string(roles).map_err(|error| DbError::Failed(error.to_string()))
 }
 
+/// Live robot tokens of an account, at most.
+pub const ROBOT_TOKENS: usize = 1000;
+
 /// Why an account or token was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
@@ -63,8 +63,19 @@ pub enum UserError {
     #[error("the name {0} is taken")]
     Taken(String),
     /// Nobody could administer the registry any more.
-    #[error("this is the last enabled administrator; make another one first")]
+    #[error("this is the last administrator who can log in; make another one first")]
     LastAdministrator,
+    /// The account has as many robot tokens as one may.
+    #[error("the account {0} has {ROBOT_TOKENS} live robot tokens, and no more are given: revoke some first")]
+    TooManyTokens(String),
+    /// A token would have what its account has not.
+    #[error("the account {user} does not have the role {role}: give it to the account first")]
+    Role {
+        /// The account.
+        user: String,
+        /// What it has not.
+        role: String,
+    },
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -165,6 +176,7 @@ impl WriteQuery for UpdateUser {
     type Error = UserError;
 
     fn run(self, tx: &Connection) -> Result<User, UserError> {
+        let had = has_administrator(tx)?;
         let before = find(tx, &self.name)?;
         let roles = self.roles.unwrap_or(before.roles);
         let now = self.now.as_millis();
@@ -185,7 +197,7 @@ impl WriteQuery for UpdateUser {
             )?
             .execute((&before.id, now))?;
         }
-        must_have_administrator(tx)?;
+        must_keep_administrator(tx, had)?;
         find(tx, &self.name)
     }
 }
@@ -202,22 +214,27 @@ impl WriteQuery for DeleteUser {
     type Error = UserError;
 
     fn run(self, tx: &Connection) -> Result<User, UserError> {
+        let had = has_administrator(tx)?;
         let user = find(tx, &self.name)?;
         tx.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([&user.id])?;
-        must_have_administrator(tx)?;
+        must_keep_administrator(tx, had)?;
         Ok(user)
     }
 }
 
-/// Nobody may lock everybody out.
-fn must_have_administrator(tx: &Connection) -> Result<(), UserError> {
-    let there = tx
+/// Whether there is an administrator who can log in: switched on, and with a password.
+fn has_administrator(tx: &Connection) -> Result<bool, DbError> {
+    Ok(tx
         .prepare_cached(
             "SELECT 1 FROM users, json_each(users.roles)
-              WHERE users.disabled = 0 AND json_each.value = ?1",
+              WHERE users.disabled = 0 AND users.password_hash IS NOT NULL AND json_each.value = ?1",
         )?
-        .exists([crate::policy::builtin::ADMIN])?;
-    if there { Ok(()) } else { Err(UserError::LastAdministrator) }
+        .exists([crate::policy::builtin::ADMIN])?)
+}
+
+/// Nobody may lock everybody out. Where nobody could administer before, a change may make it no worse.
+fn must_keep_administrator(tx: &Connection, had: bool) -> Result<(), UserError> {
+    if !had || has_administrator(tx)? { Ok(()) } else { Err(UserError::LastAdministrator) }
 }
 
 /// A robot's token, without the token.
@@ -229,7 +246,7 @@ pub struct RobotToken {
     pub name: String,
     /// The name of its account.
     pub user: String,
-    /// Its roles, a part of what its account may have been given.
+    /// What of its roles its account has now.
     pub roles: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -241,11 +258,10 @@ pub struct RobotToken {
     pub revoked: bool,
 }
 
-type TokenColumns = (String, String, String, String, i64, i64, Option<i64>, bool);
+type TokenColumns = (String, String, String, String, i64, i64, Option<i64>, bool, Option<String>);
 
-const TOKEN_COLUMNS: &str =
-    "tokens.id, tokens.name, users.name, coalesce(tokens.roles, users.roles), tokens.created_at,
-    tokens.expires_at, tokens.last_used_at, tokens.revoked_at IS NOT NULL";
+const TOKEN_COLUMNS: &str = "tokens.id, tokens.name, users.name, users.roles, tokens.created_at,
+    tokens.expires_at, tokens.last_used_at, tokens.revoked_at IS NOT NULL, tokens.roles";
 
 fn token_columns(row: &Row<'_>) -> rusqlite::Result<TokenColumns> {
     Ok((
@@ -257,16 +273,22 @@ fn token_columns(row: &Row<'_>) -> rusqlite::Result<TokenColumns> {
         row.get(5)?,
         row.get(6)?,
         row.get(7)?,
+        row.get(8)?,
     ))
 }
 
 fn robot_token(columns: TokenColumns) -> Result<RobotToken, DbError> {
-    let (id, name, user, json, created_at, expires_at, last_used_at, revoked) = columns;
+    let (id, name, user, json, created_at, expires_at, last_used_at, revoked, own) = columns;
+    let own = own.map(roles).transpose()?;
+    let mut roles = roles(json)?;
+    if let Some(own) = own {
+        roles.retain(|role| own.contains(role));
+    }
     Ok(RobotToken {
         id,
         name,
         user,
-        roles: roles(json)?,
+        roles,
         created_at: Timestamp::from_millis(created_at),
         expires_at: Timestamp::from_millis(expires_at),
         last_used_at: last_used_at.map(Timestamp::from_millis),
@@ -319,7 +341,7 @@ pub struct CreateToken {
     pub name: String,
     /// The name of its account.
     pub user: String,
-    /// Its roles; the account's own when none are given.
+    /// Its roles, each one of its account's; those of the account when none are given.
     pub roles: Option<Vec<String>>,
     /// When its life ends.
     pub expires_at: Timestamp,
@@ -333,6 +355,18 @@ impl WriteQuery for CreateToken {
 
     fn run(self, tx: &Connection) -> Result<RobotToken, UserError> {
         let user = find(tx, &self.user)?;
+        if let Some(role) = self.roles.iter().flatten().find(|role| !user.roles.contains(role)) {
+            return Err(UserError::Role { user: self.user, role: role.clone() });
+        }
+        let live: usize = tx
+            .prepare_cached(
+                "SELECT count(*) FROM tokens
+                  WHERE user_id = ?1 AND id IS NOT NULL AND revoked_at IS NULL AND expires_at > ?2",
+            )?
+            .query_row((&user.id, self.now.as_millis()), |row| row.get(0))?;
+        if live >= ROBOT_TOKENS {
+            return Err(UserError::TooManyTokens(self.user));
+        }
         let id = Uuid::new_v4().to_string();
         tx.prepare_cached(
             "INSERT INTO tokens (hash, user_id, created_at, expires_at, id, name, roles)
@@ -372,55 +406,4 @@ impl WriteQuery for RevokeRobotToken {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::db::queries::identity::FindToken;
-    use crate::db::queries::testing::{NOW, database};
-
-    fn create(db: &Connection, name: &str, roles: &[&str]) -> Result<User, UserError> {
-        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-        let (name, account_type) = (name.to_owned(), AccountType::System);
-        CreateUser { name, account_type, password_hash: None, roles, now: NOW }.run(db)
-    }
-
-    fn change(name: &str) -> UpdateUser {
-        UpdateUser { name: name.to_owned(), password_hash: None, roles: None, disabled: None, now: NOW }
-    }
-
-    #[test]
-    fn the_last_administrator_cannot_be_lost() {
-        let db = database();
-        create(&db, "root", &["admin"]).unwrap();
-        create(&db, "ci", &[]).unwrap();
-        assert!(matches!(create(&db, "ci", &[]), Err(UserError::Taken(_))));
-        let attempts = [
-            UpdateUser { disabled: Some(true), ..change("root") },
-            UpdateUser { roles: Some(vec![]), ..change("root") },
-        ];
-        for attempt in attempts {
-            db.execute_batch("SAVEPOINT s").unwrap();
-            assert!(matches!(attempt.run(&db), Err(UserError::LastAdministrator)));
-            db.execute_batch("ROLLBACK TO s").unwrap();
-        }
-        create(&db, "second", &["admin"]).unwrap();
-        assert!(DeleteUser { name: "root".to_owned() }.run(&db).is_ok());
-        assert!(matches!(DeleteUser { name: "root".to_owned() }.run(&db), Err(UserError::Unknown(_))));
-    }
-
-    #[test]
-    fn a_robot_token_has_roles_of_its_own_and_ends_when_it_is_revoked() {
-        let db = database();
-        create(&db, "root", &["admin"]).unwrap();
-        create(&db, "ci", &["builder"]).unwrap();
-        let (name, user, expires_at) =
-            ("deploy".to_owned(), "ci".to_owned(), NOW.after(std::time::Duration::from_secs(9)));
-        let roles = Some(vec!["pusher".to_owned()]);
-        let token = CreateToken { hash: [7; 32], name, user, roles, expires_at, now: NOW }.run(&db).unwrap();
-        let found = FindToken([7; 32]).run(&db).unwrap().unwrap();
-        assert_eq!((found.principal.roles, found.revoked), (vec!["pusher".to_owned()], false));
-        assert!(RevokeRobotToken { id: token.id, now: NOW }.run(&db).unwrap().revoked);
-        assert!(FindToken([7; 32]).run(&db).unwrap().unwrap().revoked);
-        let (tokens, total) = ListTokens { offset: 0, limit: 9 }.run(&db).unwrap();
-        assert_eq!((tokens.len(), total), (1, 1));
-    }
-}
+mod tests;

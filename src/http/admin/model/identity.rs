@@ -159,7 +159,7 @@ pub struct NewToken {
     pub name: String,
     /// The name of its account.
     pub user: String,
-    /// Its roles; the account's own when none are given.
+    /// Its roles, each one of its account's; all of them when none are given.
     #[serde(default)]
     pub roles: Option<Vec<String>>,
     /// How long it lives, such as `720h`; 90 days when it is not said.
