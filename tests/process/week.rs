@@ -18,7 +18,7 @@ fn an_administrators_week() {
     let mcrctl = Mcrctl::new(&data.path().join("home"));
     mcrctl.login_as_admin(&server);
     // Monday: people and a robot.
-    mcrctl.json(&["user", "create", "ci", "--system"]);
+    mcrctl.json(&["user", "create", "ci", "--system", "--role", "builder"]);
     let person = mcrctl.run(&["user", "create", "ada", "--role", "dev", "--password-stdin"], "long enough\n");
     assert!(person.status.success());
     assert_eq!(mcrctl.json(&["user", "list"])["total"], 3);

@@ -49,7 +49,7 @@ struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   mcrctl login --server https://registry.example.com -u admin
-  mcrctl user create ci --system
+  mcrctl user create ci --system --role builder
   mcrctl token create deploy --user ci --role builder --expires-in 720h
   mcrctl policy create --effect allow --priority 10 --role builder --action registry:push --repository 'ci/**'
   mcrctl gc run --dry-run --wait
