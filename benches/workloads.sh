@@ -2,7 +2,7 @@
 
 # The servers of a face, MCR first: peers plain, or with TLS.
 plain() { echo mcr $PEERS; }
-tls() { echo mcr-tls $(printf '%s-tls ' $PEERS); }
+tls() { echo mcr-tls ${PEERS:+$(printf '%s-tls ' $PEERS)}; }
 with_peers() { case $1 in *tls) tls ;; *) plain ;; esac; }
 
 # start_all NAME…

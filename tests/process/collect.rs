@@ -1,10 +1,13 @@
 //! Collection as an administrator sees it: what a dry run lists, what a sweep takes, and what damaged rows and files do to it.
 
-use serde_json::Value;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use crate::support::content::{Noise, digest, manifest, push_blob, push_manifest};
 use crate::support::http::Client;
 use crate::support::mcrctl::Mcrctl;
+use crate::support::snapshots::json_of;
 use crate::support::{Data, Server};
 
 fn push(client: &mut Client, repository: &str, tag: &str, blobs: &[Vec<u8>]) -> String {
@@ -74,6 +77,27 @@ fn a_dry_run_lists_exactly_what_a_sweep_takes() {
     assert_eq!(mcrctl.json(&["gc", "list"])["total"], 3);
     assert_eq!(mcrctl.json(&["gc", "status"])["last"]["id"], again["id"]);
     assert!(mcrctl.fails(1, &["gc", "stop"]).contains("no sweep runs"));
+}
+
+/// Whoever is told that a sweep has ended finds the collector idle, and may begin the next at once.
+#[test]
+fn a_sweep_that_is_told_to_have_ended_is_in_nobodys_way() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut client = server.client();
+    for round in 0..100 {
+        json_of(&mut client, 202, "POST", "/v1/gc", &json!({"dry_run": round % 2 == 0}));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while json_of(&mut client, 200, "GET", "/v1/gc/sweeps?n=1", &Value::Null)["items"][0]["outcome"]
+            == "running"
+        {
+            assert!(Instant::now() < deadline, "round {round}: it does not end");
+        }
+        if round % 3 == 0 {
+            let status = json_of(&mut client, 200, "GET", "/v1/gc/status", &Value::Null);
+            assert_eq!(status["state"], "idle", "round {round}");
+        }
+    }
 }
 
 fn pair(item: &Value) -> (&str, &str) {

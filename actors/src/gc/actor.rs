@@ -188,12 +188,13 @@ impl Gc {
         }
     }
 
-    /// Keeps the report; the place is free after that.
+    /// Keeps the report; the place is free after that. Until then the sweep is told to run, so that whoever hears that it has
+    /// ended can begin the next.
     fn finish(&mut self, outcome: Outcome, context: &mut Context<Self>) {
         let now = self.tools.clock.now();
-        let Some(running) = &mut self.running else { return };
-        running.report.finish(outcome, now);
-        let report = running.report.clone();
+        let Some(running) = &self.running else { return };
+        let mut report = running.report.clone();
+        report.finish(outcome, now);
         if outcome == Outcome::Done && running.scope.directories > 0 && !report.dry_run {
             self.walked_at = Some(now);
         }
