@@ -88,14 +88,16 @@ fn a_sweep_that_is_told_to_have_ended_is_in_nobodys_way() {
     for round in 0..100 {
         json_of(&mut client, 202, "POST", "/v1/gc", &json!({"dry_run": round % 2 == 0}));
         let deadline = Instant::now() + Duration::from_secs(30);
-        while json_of(&mut client, 200, "GET", "/v1/gc/sweeps?n=1", &Value::Null)["items"][0]["outcome"]
-            == "running"
-        {
+        let told = loop {
+            let told = json_of(&mut client, 200, "GET", "/v1/gc/sweeps?n=1", &Value::Null);
+            if told["items"][0]["outcome"] != "running" {
+                break told;
+            }
             assert!(Instant::now() < deadline, "round {round}: it does not end");
-        }
+        };
         if round % 3 == 0 {
             let status = json_of(&mut client, 200, "GET", "/v1/gc/status", &Value::Null);
-            assert_eq!(status["state"], "idle", "round {round}");
+            assert_eq!(status["state"], "idle", "round {round}: {told} {status}");
         }
     }
 }
