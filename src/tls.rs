@@ -6,13 +6,16 @@
 
 pub mod authority;
 pub mod trust;
+mod validity;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use mcr_actors::domain::Timestamp;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -21,11 +24,13 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{InconsistentKeys, ServerConfig};
 
+use self::validity::Validity;
+
 /// Why a certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {source}{}", path.display(), mend(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -41,6 +46,16 @@ pub enum TlsError {
         what: &'static str,
         /// What is wrong with it.
         source: pem::Error,
+    },
+    /// The key has a passphrase, and nobody is there to ask.
+    #[error(
+        "the key {0} is encrypted, and a service has nobody to ask for its passphrase: write it without one, \
+         `openssl pkey -in {0} -out NEW`, for its owner only",
+        path.display()
+    )]
+    Encrypted {
+        /// The key's file.
+        path: PathBuf,
     },
     /// Certificate and key are of two pairs.
     #[error("the key {} does not belong to the certificate {}", key.display(), certificate.display())]
@@ -63,6 +78,17 @@ pub enum TlsError {
     /// The TLS library does not take the settings.
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),
+}
+
+/// What to do about a file that cannot be read, where that is not clear.
+fn mend(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            ": let the user that mcrsrv runs as read it, and enter its directories"
+        }
+        ErrorKind::NotFound => ": is the path right, and is what it is on mounted?",
+        _ => "",
+    }
 }
 
 /// The cryptography that TLS is done with. It is always named, since two of them may be compiled in.
@@ -97,6 +123,22 @@ impl Certificate {
     pub fn reload(&self) -> Result<(), TlsError> {
         self.current.store(Arc::new(read_pair(&self.certificate, &self.key)?));
         Ok(())
+    }
+
+    /// What to do when clients refuse the certificate for its time, or will within a week.
+    pub fn warning(&self, now: Timestamp) -> Option<String> {
+        let path = self.certificate.display();
+        let renew = "renew it, and send SIGHUP";
+        match validity::judge(&self.current.load().cert, now) {
+            Validity::Good => None,
+            Validity::EndsBefore(end) => Some(format!("the certificate {path} lapses at {end}: {renew}")),
+            Validity::Ended(end) => {
+                Some(format!("the certificate {path} lapsed at {end}, so clients refuse it: {renew}"))
+            }
+            Validity::Begins(begin) => Some(format!(
+                "the certificate {path} is valid from {begin} only, so clients refuse it: is the clock right? It says {now}"
+            )),
+        }
     }
 }
 
@@ -135,7 +177,12 @@ fn read_pair(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
         let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>()?;
         if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) }
     })?;
-    let private = read_pem(key, "private key", PrivateKeyDer::from_pem_slice)?;
+    let private = read_pem(key, "private key", PrivateKeyDer::from_pem_slice);
+    // Of a key in the old form the library says that it is none at all.
+    if private.is_err() && is_encrypted(key) {
+        return Err(TlsError::Encrypted { path: key.to_owned() });
+    }
+    let private = private?;
     let (certificate, key) = (certificate.to_owned(), key.to_owned());
     CertifiedKey::from_der(chain, private, &provider()).map_err(|error| match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
@@ -143,6 +190,13 @@ fn read_pair(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
         }
         source => TlsError::Unusable { certificate, key, source },
     })
+}
+
+/// Whether a file holds a key with a passphrase, in the form of PKCS #8 (RFC 5958) or the old one of OpenSSL.
+fn is_encrypted(key: &Path) -> bool {
+    let content = fs::read(key).unwrap_or_default();
+    let marks: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED"];
+    marks.iter().any(|mark| content.windows(mark.len()).any(|window| window == *mark))
 }
 
 fn read_pem<T>(

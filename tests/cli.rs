@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use mcr::tls::authority;
 use mcr_actors::clock::Clock;
+use mcr_actors::domain::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -455,4 +456,30 @@ fn a_request_in_flight_delays_a_stop_and_a_second_signal_does_not_wait_for_it() 
     server.signal("-INT");
     assert_eq!(server.ended().code(), Some(0));
     server.logged("stopped at once");
+}
+
+#[test]
+fn a_start_says_each_thing_once() {
+    let place = Place::new("tls_cert = \"tls/server.crt\"\ntls_key = \"tls/server.key\"\n");
+    let lapsed = Timestamp::from_millis(1_000_000_000_000);
+    authority::prepare(&place.path("tls"), &[], lapsed).unwrap();
+    let mut command = mcrsrv();
+    command.args(["server", "--config", &place.config()]).current_dir(place.0.path());
+    command.env("MCR_SERVER_PORT", "tcp://10.0.0.1:443").env("MCR_SERVER_SERVICE_HOST", "10.0.0.1");
+    let server = Running::start(command, place.path("log"));
+    server.logged("the certificate tls/server.crt lapsed at ");
+    server.signal("-HUP");
+    server.logged("the certificate was read again");
+    wait_for("second warning", || (server.log().matches("lapsed at").count() == 2).then_some(()));
+    assert_eq!(server.log().matches("2 variables of an orchestrator's services are passed over").count(), 1);
+    server.stop();
+    let key = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    fs::write(place.path("tls/server.key"), key).unwrap();
+    let output = mcrsrv().args(["server", "--config", &place.config()]).current_dir(place.0.path()).output();
+    let said = stderr(&output.unwrap());
+    assert_eq!(
+        (said.matches("is encrypted").count(), said.matches("openssl pkey").count()),
+        (1, 1),
+        "{said}"
+    );
 }

@@ -9,6 +9,7 @@ mod database;
 mod gc;
 mod log;
 mod mcias;
+mod orchestrator;
 mod paths;
 mod reader;
 mod registry;
@@ -29,7 +30,7 @@ pub use self::log::{Log, LogFormat};
 pub use self::mcias::Mcias;
 pub use self::registry::Registry;
 pub use self::server::{Server, TlsFiles};
-pub use self::setting::{PublicUrl, ServiceUrl, Size};
+pub use self::setting::{PublicUrl, ServiceUrl, Size, path_argument};
 pub use self::source::Dev;
 pub use self::storage::Storage;
 
@@ -61,6 +62,8 @@ pub struct Config {
     pub audit: Audit,
     /// `[log]`.
     pub log: Log,
+    /// Variables of the environment that look like settings and are of an orchestrator's services.
+    pub passed_over: Vec<String>,
 }
 
 impl Config {
@@ -108,8 +111,10 @@ impl Config {
         if sources.broken {
             return Err(ConfigError { problems: sources.problems });
         }
+        let mut passed_over = sources.passed_over.clone();
+        passed_over.sort();
         let mut reader = Reader::new(sources);
-        let config = Self::read(&mut reader);
+        let config = Self::read(&mut reader).map(|config| Self { passed_over, ..config });
         let problems = reader.finish();
         match config {
             Some(config) if problems.is_empty() => Ok(config),
@@ -139,6 +144,7 @@ impl Config {
             gc: gc?,
             audit: audit?,
             log: log?,
+            passed_over: Vec::new(),
         };
         config.settle_paths(reader);
         Some(config)

@@ -130,11 +130,25 @@ impl Setting for String {
 }
 
 impl Setting for PathBuf {
-    const ACCEPTS: &'static str = "a path";
+    const ACCEPTS: &'static str = "a path, written out: nobody makes a home directory of ~ here";
 
     fn from_text(text: &str) -> Option<Self> {
-        (!text.is_empty() && !text.contains('\0')).then(|| Self::from(text))
+        (!text.is_empty() && !text.contains('\0') && !text.starts_with('~')).then(|| Self::from(text))
     }
+}
+
+/// A path of a command line: one that a shell has left a `~` in, as in `--config=~/mcr.toml`, is nobody's.
+///
+/// # Errors
+/// A sentence that says what to write.
+pub fn path_argument(text: &str) -> Result<PathBuf, String> {
+    PathBuf::from_text(text).ok_or_else(|| match text.strip_prefix('~') {
+        Some(_) => {
+            "shells replace ~ at the beginning of a word only: write a blank before it, or $HOME in its place"
+                .to_owned()
+        }
+        None => "a path is not empty".to_owned(),
+    })
 }
 
 impl Setting for SocketAddr {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::orchestrator::is_of_a_service;
 use super::setting::Raw;
 use super::{Problem, SECTIONS};
 
@@ -50,6 +51,8 @@ pub(super) struct Sources {
     pub(super) problems: Vec<Problem>,
     /// Whether a file could not be understood, so that what seems to be missing may be in it.
     pub(super) broken: bool,
+    /// Variables of an orchestrator's services, which are none of ours.
+    pub(super) passed_over: Vec<String>,
 }
 
 impl Sources {
@@ -106,7 +109,8 @@ impl Sources {
 
     /// Adds what variables `MCR_<SECTION>_<KEY>` say; an empty one says nothing.
     ///
-    /// Variables of other names are not ours: an orchestrator sets `MCR_PORT` and the like for a service named `mcr`.
+    /// Variables of other names are not ours: an orchestrator sets `MCR_PORT` and the like for a service named `mcr`, and
+    /// for one named `mcr-server` what [`is_of_a_service`] knows.
     pub(super) fn environment(&mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) {
         for (name, value) in variables {
             let Some(name) = name.to_str() else { continue };
@@ -114,6 +118,7 @@ impl Sources {
             let origin = Origin::Variable(name.to_owned());
             match value.into_string() {
                 Ok(value) if value.is_empty() => {}
+                Ok(value) if is_of_a_service(name, &value) => self.passed_over.push(name.to_owned()),
                 Ok(value) => self.set(section, &key, Raw::Variable(value), origin),
                 Err(_) => {
                     self.problems.push(Problem::new(Some(origin), "its value is not UTF-8 text".to_owned()))

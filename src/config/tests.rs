@@ -8,6 +8,8 @@ use ::log::LevelFilter;
 
 use super::*;
 
+mod variables;
+
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/mcr.toml");
 
 /// A directory with a configuration file in it, which begins with what is required.

@@ -102,3 +102,63 @@ fn what_was_marked_and_is_good_is_shown_again_and_a_bad_manifest_is_found() {
     let refused = said(1, &["verify", "--data", text(&directory), "--repair"]);
     assert!(refused.contains("has no blobs at all") && refused.contains("Nothing was changed"), "{refused}");
 }
+
+/// A second view of a directory, in which nothing can be written; it goes when it goes out of scope.
+struct ReadOnly(std::path::PathBuf);
+
+impl ReadOnly {
+    /// `None` where this user may not mount.
+    fn of(directory: &std::path::Path, at: std::path::PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&at).unwrap();
+        let mount = |options: &[&str]| {
+            let mounted = std::process::Command::new("mount").args(options).arg(&at).output();
+            mounted.is_ok_and(|mounted| mounted.status.success())
+        };
+        if !mount(&["--bind", directory.to_str().unwrap()]) {
+            return None;
+        }
+        let view = Self(at.clone());
+        mount(&["-o", "remount,bind,ro"]).then_some(view)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let unmounted = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "{} is still mounted", self.0.display());
+    }
+}
+
+#[test]
+fn what_can_only_be_read_is_verified_with_and_without_a_server() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut client = server.client();
+    let blob = Noise::new(1).bytes(1000);
+    assert_eq!(push_blob(&mut client, "a", &blob).unwrap().status, 201);
+    let Some(view) = ReadOnly::of(&server.data, data.path().join("view")) else {
+        println!("SKIPPED: a read-only mount needs root");
+        return;
+    };
+    let verify = |directory: &std::path::Path| {
+        let mut command = std::process::Command::new(crate::support::program());
+        let output = command.args(["verify", "--data"]).arg(directory).output().unwrap();
+        let text = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), text.concat())
+    };
+    let expected = "1 blobs with 1000 bytes and 0 manifests are read, 0 problems found\n";
+    let (code, said) = verify(&view.0);
+    assert_eq!((code, said.as_str()), (Some(0), expected), "beside a server");
+    drop(client);
+    server.kill();
+    // The log of a server that was killed is not empty; with its index it can be read.
+    let (code, said) = verify(&view.0);
+    assert_eq!((code, said.as_str()), (Some(0), expected), "after a server was killed");
+    std::fs::remove_file(data.path().join("data/mcr.db-shm")).unwrap();
+    let (code, said) = verify(&view.0);
+    assert_eq!(code, Some(1));
+    let log = std::fs::metadata(data.path().join("data/mcr.db-wal")).unwrap().len();
+    assert!(log > 0 && said.contains("can only be read here, and its log is not empty"), "{said}");
+    // A verify that may write reads the log into the database.
+    assert_eq!(verify(&data.path().join("data")).0, Some(0));
+}

@@ -55,6 +55,8 @@ pub struct Gc {
     walked_at: Option<Timestamp>,
     /// Whether sweeps are held off.
     held: bool,
+    /// Whether old audit entries are being forgotten.
+    forgetting: bool,
     released: mpsc::UnboundedSender<Released>,
     releases: Option<mpsc::UnboundedReceiver<Released>>,
 }
@@ -108,10 +110,19 @@ impl Gc {
         };
         let (interval, running, walked_at) = (settings.interval, None, None);
         let (released, releases) = mpsc::unbounded_channel();
-        let (held, releases) = (false, Some(releases));
-        let gc = Self { housekeeping, tools, interval, running, walked_at, held, released, releases };
+        let (held, forgetting, releases) = (false, false, Some(releases));
+        let gc =
+            Self { housekeeping, tools, interval, running, walked_at, held, forgetting, released, releases };
         let addr = Self::start_in_arbiter(thread, |_| gc);
         Handle::new("gc", addr, 64, Duration::from_secs(600))
+    }
+
+    /// Forgets old audit entries; nobody waits for it, and it is done once at a time.
+    fn forget(&mut self, context: &mut Context<Self>) {
+        if let Some(forgotten) = self.housekeeping.forget().filter(|_| !self.forgetting) {
+            self.forgetting = true;
+            context.spawn(forgotten.into_actor(self).map(|(), gc, _| gc.forgetting = false));
+        }
     }
 
     fn scope(&self, dry_run: bool) -> Scope {
@@ -233,6 +244,7 @@ impl Actor for Gc {
             context.add_stream(futures_util::stream::poll_fn(move |context| releases.poll_recv(context)));
         }
         context.run_interval(INTERVAL, |gc, context| {
+            gc.forget(context);
             let cleaned = gc.housekeeping.clean();
             context.spawn(
                 async move {
@@ -259,7 +271,8 @@ impl Actor for Gc {
 impl Handler<Clean> for Gc {
     type Result = ResponseFuture<Result<Swept, AskError<UploadError>>>;
 
-    fn handle(&mut self, _: Clean, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Clean, context: &mut Self::Context) -> Self::Result {
+        self.forget(context);
         self.housekeeping.clean()
     }
 }

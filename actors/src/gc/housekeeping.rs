@@ -1,6 +1,6 @@
 //! Housekeeping by the clock: expired uploads, stray files of uploads, tokens that are long over, old audit entries.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
@@ -11,12 +11,15 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::queries::audit::PurgeAudit;
 use crate::domain::Timestamp;
+use crate::gc::Pace;
 use crate::upload::{Sweep, Swept, UploadError, Uploads};
 
 /// How often it looks.
 pub(super) const INTERVAL: Duration = Duration::from_secs(60);
 /// Audit entries forgotten in one write.
-const PURGE: usize = 1000;
+const PURGE: usize = 100;
+/// How often it says how far that is.
+const PROGRESS: Duration = Duration::from_secs(10);
 
 /// What it looks after.
 #[derive(Debug, Clone)]
@@ -41,11 +44,9 @@ impl Housekeeping {
     pub(super) fn clean(&self) -> BoxFuture<'static, Result<Swept, AskError<UploadError>>> {
         let idle_since = self.clock.now().before(self.upload_expiry).before(self.db.lag().longest());
         let (swept, purged) = (self.uploads.ask(Sweep { idle_since }), self.auth.ask(Purge));
-        let forgotten = forget_old_entries(self.db.clone(), self.clock.now(), self.audit_keep);
         let (db, clock, spare) = (self.db.clone(), self.clock.clone(), self.spare);
         Box::pin(async move {
             beginning::note(&db, &clock, spare).await;
-            forgotten.await;
             if let Err(error) = purged.await {
                 log::warn!("lapsed tokens stay for now: {error}");
             }
@@ -60,16 +61,37 @@ impl Housekeeping {
             Ok(swept)
         })
     }
+
+    /// Forgets old audit entries, beside everything else: there may be millions when somebody has just set how long they
+    /// are kept. `None` where they are kept for ever.
+    pub(super) fn forget(&self) -> Option<BoxFuture<'static, ()>> {
+        let before = self.clock.now().before(self.audit_keep?);
+        let db = self.db.clone();
+        Some(Box::pin(async move {
+            let forgotten = forget_old_entries(&db, before).await;
+            if forgotten > 0 {
+                log::info!("forgot {forgotten} audit entries from before {before}");
+            }
+        }))
+    }
 }
 
-/// Forgets audit entries in small writes, so that none holds the others up.
-async fn forget_old_entries(db: Db, now: Timestamp, keep: Option<Duration>) {
-    let Some(keep) = keep else { return };
+/// Forgets them in small writes, and rests between them, so that none holds the others up.
+async fn forget_old_entries(db: &Db, before: Timestamp) -> usize {
+    let (mut pace, mut forgotten, mut told) = (Pace::Polite.walk(), 0, Instant::now());
     loop {
-        match db.write(PurgeAudit { before: now.before(keep), limit: PURGE }).await {
-            Ok(PURGE) => {}
-            Ok(_) => return,
-            Err(error) => return log::warn!("old audit entries stay for now: {error}"),
+        pace.turn().await;
+        match db.write(PurgeAudit { before, limit: PURGE }).await {
+            Ok(PURGE) => forgotten += PURGE,
+            Ok(last) => return forgotten + last,
+            Err(error) => {
+                log::warn!("old audit entries stay for now: {error}");
+                return forgotten;
+            }
+        }
+        if told.elapsed() >= PROGRESS {
+            told = Instant::now();
+            log::info!("forgetting audit entries from before {before}: {forgotten} so far");
         }
     }
 }

@@ -62,7 +62,8 @@ where
     error.of_asker(GcError::Unavailable)
 }
 
-/// Cleans up now: expired uploads, stray upload files, lapsed tokens, old audit entries.
+/// Cleans up now: expired uploads, stray upload files, lapsed tokens. It begins to forget old audit entries, too, and does not
+/// wait for the end of that.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Swept, AskError<UploadError>>")]
 pub struct Clean;

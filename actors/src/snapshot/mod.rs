@@ -12,6 +12,7 @@ mod files;
 mod name;
 mod place;
 mod progress;
+mod reading;
 mod repair;
 mod report;
 mod restore;

@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
 
 use super::files::{Examiner, Flaw, bring};
 use super::place::{self, FORMAT, ListWriter, Manifest, Place};
 use super::progress::Progress;
+use super::reading::open_to_read;
 use super::{Data, WorkError, io_at};
 use crate::blob_store::{Layout, durable};
 use crate::domain::{Digest, Timestamp};
@@ -151,15 +152,6 @@ fn copy_database(from: &Path, to: &Path, progress: &Progress) -> Result<Connecti
     // A journal of its own would be a second file, and could not be opened where nothing can be written.
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     Ok(copy)
-}
-
-/// Opens a database that a server may be using, and changes nothing in it.
-pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;")?;
-    Ok(connection)
 }
 
 fn check_database(database: &Connection) -> Result<(), WorkError> {

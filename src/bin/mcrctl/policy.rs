@@ -67,7 +67,7 @@ pub(crate) struct Fields {
     #[arg(long)]
     description: Option<String>,
     /// Take the fields from a JSON file; other options win
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = mcr::config::path_argument)]
     file: Option<PathBuf>,
 }
 

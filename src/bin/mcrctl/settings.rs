@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use mcr::config::path_argument;
 use mcr::durable_file::{self, Readers};
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,7 @@ pub(crate) struct Connection {
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
     /// A certificate authority to trust in place of the system's, in PEM form [env: MCRCTL_CA_CERT]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = mcr::config::path_argument)]
     ca_cert: Option<PathBuf>,
     /// The token to come with; a variable keeps it off the list of processes [env: MCRCTL_TOKEN]
     #[arg(long, global = true)]
@@ -120,14 +121,17 @@ impl Settings {
         let is_other = server.is_some() && server != remembered.server;
         let remembered = if is_other { Remembered::default() } else { remembered };
         let token = connection.token.or_else(|| variable("MCRCTL_TOKEN"));
+        let ca_cert = match (connection.ca_cert, variable("MCRCTL_CA_CERT")) {
+            (None, Some(path)) => {
+                Some(path_argument(&path).map_err(|error| anyhow!("MCRCTL_CA_CERT={path}: {error}"))?)
+            }
+            (given, _) => given,
+        };
         let said = variable("MCRCTL_INSECURE_HTTP").is_some_and(|value| matches!(&*value, "true" | "1"));
         Ok(Self {
             is_remembered: token.is_none() && remembered.token.is_some(),
             server: server.or(remembered.server),
-            ca_cert: connection
-                .ca_cert
-                .or_else(|| variable("MCRCTL_CA_CERT").map(PathBuf::from))
-                .or(remembered.ca_cert),
+            ca_cert: ca_cert.or(remembered.ca_cert),
             token: token.or(remembered.token),
             insecure_http: connection.insecure_http || said || remembered.insecure_http,
             place,

@@ -25,7 +25,7 @@ const ADMIN: &str = "admin";
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The directory of everything
-    #[arg(long, value_name = "DIR", default_value = "./mcr-data")]
+    #[arg(long, value_name = "DIR", value_parser = mcr::config::path_argument, default_value = "./mcr-data")]
     data: PathBuf,
     /// The address to listen on [default: 127.0.0.1:5000]
     #[arg(long, value_name = "ADDR")]

@@ -17,7 +17,7 @@ const LONGEST_PASSWORD: u64 = 1024;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = mcr::config::path_argument)]
     config: PathBuf,
     /// The name of the first administrator, where accounts are kept in the registry [default: admin]
     #[arg(long, value_name = "NAME", value_parser = user_name)]

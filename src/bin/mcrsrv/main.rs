@@ -77,9 +77,24 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(message) => f.write_str(message),
             Self::Config(error) => error.fmt(f),
-            Self::Failed(error) => write!(f, "{error:#}"),
+            Self::Failed(error) => f.write_str(&once(error)),
         }
     }
+}
+
+/// An error and its causes, each said once: many errors say their cause themselves, and libraries repeat it in other words.
+fn once(error: &anyhow::Error) -> String {
+    let (mut said, mut last) = (String::new(), String::new());
+    for cause in error.chain().map(ToString::to_string) {
+        // A cause that is the one before it and a number more says nothing new either.
+        let is_said = said.contains(&cause) || (!last.is_empty() && cause.contains(&last));
+        if !is_said {
+            let colon = if said.is_empty() { "" } else { ": " };
+            said = format!("{said}{colon}{cause}");
+        }
+        last = cause;
+    }
+    said
 }
 
 impl From<ConfigError> for Failure {
@@ -119,4 +134,29 @@ fn main() -> ExitCode {
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_said_once() {
+        let disk = anyhow!("Error code 4874: disk I/O error");
+        let error = disk.context("disk I/O error").context("the database failed: disk I/O error");
+        assert_eq!(
+            once(&error.context("the registry cannot start")),
+            "the registry cannot start: the database failed: disk I/O error"
+        );
+        let code =
+            anyhow!("Error code 14: unable to open database file").context("unable to open database file");
+        assert_eq!(
+            once(&code.context("no snapshot was taken")),
+            "no snapshot was taken: unable to open database file"
+        );
+        let io = anyhow!("No space left on device (os error 28)").context("cannot write /a");
+        assert_eq!(once(&io), "cannot write /a: No space left on device (os error 28)");
+    }
 }

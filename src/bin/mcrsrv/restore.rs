@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     whose: Whose,
     /// The snapshot
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = mcr::config::path_argument)]
     from: PathBuf,
 }
 

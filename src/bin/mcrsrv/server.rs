@@ -19,18 +19,21 @@ use mcr::http::state::HttpOptions;
 use mcr::logging;
 use mcr::signals::{Signal, Signals};
 use mcr::tls::{self, Certificate};
+use mcr_actors::clock::Clock;
 use mcr_actors::registry::Registry;
 
 use crate::{Failure, open_files, say, setup};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the certificate is looked at.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The command line of `mcrsrv server`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = mcr::config::path_argument)]
     config: PathBuf,
 }
 
@@ -135,8 +138,10 @@ impl Running {
     /// Serves until a signal says stop, and then until requests in flight are answered or their time is over. Another
     /// such signal stops at once.
     pub(crate) async fn until_stopped(mut self, mut signals: Signals) -> anyhow::Result<()> {
+        let mut day = tokio::time::interval(DAY);
         loop {
             tokio::select! {
+                _ = day.tick() => self.judge_certificate(),
                 signal = signals.next() => match signal {
                     Signal::Reload => self.reload().await,
                     Signal::Stop => break,
@@ -165,6 +170,14 @@ impl Running {
         Ok(())
     }
 
+    /// Says when clients refuse the certificate for its time, or will before long.
+    fn judge_certificate(&self) {
+        let now = Clock::system().now();
+        if let Some(warning) = self.certificate.as_ref().and_then(|certificate| certificate.warning(now)) {
+            log::warn!("{warning}");
+        }
+    }
+
     /// Reads again what can be read again. What is bad keeps its old value.
     async fn reload(&self) {
         match (self.reread)() {
@@ -179,7 +192,10 @@ impl Running {
             Err(error) => log::error!("log.level stays as it is: {error}"),
         }
         match self.certificate.as_ref().map(|certificate| certificate.reload()) {
-            Some(Ok(())) => log::info!("the certificate was read again"),
+            Some(Ok(())) => {
+                log::info!("the certificate was read again");
+                self.judge_certificate();
+            }
             Some(Err(error)) => log::error!("the certificate stays as it is: {error}"),
             None => {}
         }

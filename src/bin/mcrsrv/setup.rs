@@ -22,7 +22,12 @@ const PASSWORD_BYTES: usize = 18;
 
 /// Begins to log.
 pub(crate) fn log(config: &Config) -> anyhow::Result<()> {
-    logging::start(&config.log).context("cannot begin to log")
+    logging::start(&config.log).context("cannot begin to log")?;
+    if let Some(one) = config.passed_over.first() {
+        let all = config.passed_over.len();
+        log::info!("{all} variables of an orchestrator's services are passed over, such as {one}");
+    }
+    Ok(())
 }
 
 /// Takes the data for this process; `verb` is told to whoever comes second. Data that a restore has left half way is

@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     whose: Whose,
     /// The directory to make; on another file system than the blobs they are copied
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = mcr::config::path_argument)]
     to: PathBuf,
 }
 

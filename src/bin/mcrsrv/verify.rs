@@ -19,13 +19,13 @@ const ADVICE: &str = "while a server runs, `mcrsrv verify` works without --repai
 #[group(required = true, multiple = false)]
 struct What {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = mcr::config::path_argument)]
     config: Option<PathBuf>,
     /// The directory of everything, as of `mcrsrv dev`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = mcr::config::path_argument)]
     data: Option<PathBuf>,
     /// A snapshot
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = mcr::config::path_argument)]
     snapshot: Option<PathBuf>,
 }
 

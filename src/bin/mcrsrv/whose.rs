@@ -24,10 +24,10 @@ const EVERY: Duration = Duration::from_millis(300);
 #[group(required = true, multiple = false)]
 pub(crate) struct Whose {
     /// The configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = mcr::config::path_argument)]
     pub(crate) config: Option<PathBuf>,
     /// The directory of everything, as of `mcrsrv dev`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = mcr::config::path_argument)]
     pub(crate) data: Option<PathBuf>,
 }
 
