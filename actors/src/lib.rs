@@ -14,6 +14,7 @@ pub mod db;
 pub mod domain;
 pub mod fs;
 pub mod gc;
+pub mod identity;
 pub mod place;
 pub mod policy;
 mod priority;

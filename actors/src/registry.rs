@@ -19,6 +19,7 @@ use crate::db::{Db, DbError, OpenError};
 use crate::fs::Fs;
 use crate::fs::real::RealFs;
 use crate::gc::{Clean, Gc, GcSettings, Housekeeping, Pace};
+use crate::identity::{self, IdentityError};
 use crate::policy::{Policy, PolicyReader, Reload};
 use crate::priority::make_polite;
 use crate::readiness::{Places, Readiness, Watched, watched};
@@ -76,6 +77,8 @@ pub struct Settings {
     pub layers: PathBuf,
     /// The directory of uploads, on the same file system.
     pub uploads: PathBuf,
+    /// Where uploads were when an earlier version of the program chose, if that is another directory.
+    pub uploads_before: Option<PathBuf>,
     /// The directory of snapshots.
     pub snapshots: PathBuf,
     /// Bytes that uploads leave free on the disk.
@@ -113,6 +116,17 @@ impl Settings {
         let (upload_expiry, untagged_after) = (self.upload_expiry, self.untagged_after);
         Lifetimes { grace: grace.promised(), kept: grace.kept(), upload_expiry, untagged_after }
     }
+
+    /// Where everything is.
+    pub fn places(&self) -> identity::Places {
+        identity::Places {
+            database: self.database.clone(),
+            layers: self.layers.clone(),
+            uploads: self.uploads.clone(),
+            uploads_before: self.uploads_before.clone(),
+            snapshots: self.snapshots.clone(),
+        }
+    }
 }
 
 /// Why the registry did not start.
@@ -129,6 +143,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Database and directories do not belong together, or could not be marked.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// An actor did not begin.
     #[error("{0}")]
     Actor(String),
@@ -210,7 +227,11 @@ impl Registry {
     /// # Errors
     /// When a file or directory cannot be used; nothing serves then.
     pub async fn start(settings: Settings, fs: Arc<dyn Fs>, clock: Clock) -> Result<Self, StartError> {
+        // First of all: nothing is made or removed where it may not be ours.
+        let places = settings.places();
+        identity::enter(&places, fs.as_ref())?;
         prepare_directories(&settings, fs.as_ref())?;
+        identity::begin(&places, fs.as_ref())?;
         let mut threads = Threads::default();
         let db =
             Db::start(&settings.database, &threads.start())?.with_write_deadline(settings.write_deadline);

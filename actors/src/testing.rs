@@ -33,6 +33,7 @@ fn settings(directory: &tempfile::TempDir, root: &str) -> Settings {
         write_deadline: crate::db::DEADLINE,
         layers: PathBuf::from(root).join("layers"),
         uploads: PathBuf::from(root).join("uploads"),
+        uploads_before: None,
         snapshots: PathBuf::from(root).join("snapshots"),
         min_free: 0,
         max_blob_size: None,
@@ -156,7 +157,8 @@ impl Harness {
         let uploads: Vec<PathBuf> =
             self.rows::<u64>("SELECT id, bytes FROM uploads").into_iter().map(|(id, _)| id.into()).collect();
         let files = self.fs.list(&self.settings.uploads).unwrap_or_default();
-        let strays: Vec<_> = files.iter().filter(|name| !uploads.contains(name)).collect();
+        let is_stray = |name: &&PathBuf| !uploads.contains(name) && !crate::identity::marker::is_mark(name);
+        let strays: Vec<_> = files.iter().filter(is_stray).collect();
         assert!(strays.is_empty(), "files of uploads that are over: {strays:?}");
         self.registry.clone().stop().await;
     }

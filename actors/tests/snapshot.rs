@@ -181,7 +181,7 @@ async fn without_second_names_files_are_copied_both_ways() {
     assert_eq!(problems(&report.path), Vec::<String>::new());
     let (database, layout) = (elsewhere.path().join("mcr.db"), Layout::new(elsewhere.path().join("layers")));
     let data = Data { database, layout: layout.clone(), fs: Arc::new(odd) };
-    restore(Path::new(&report.path), &data, &Progress::default()).unwrap();
+    restore(Path::new(&report.path), &data, &[], &Progress::default()).unwrap();
     assert_eq!(std::fs::read(layout.path(&digest)).unwrap(), b"content");
     let mut said = Vec::new();
     verify(&data, false, &Progress::default(), &mut |line| said.push(line.to_owned())).unwrap();

@@ -179,13 +179,13 @@ fn restoring_can_be_cut_anywhere_and_is_repeated() {
         let place = tempfile::tempdir().unwrap();
         let whole = data(&place.path().join("data"), Arc::new(RealFs));
         let cut = Data { fs: Arc::new(fs.clone()), ..whole.clone() };
-        let restored = restore(&snapshot, &cut, &Progress::default());
+        let restored = restore(&snapshot, &cut, &[], &Progress::default());
         if !whole.database.try_exists().unwrap() {
             assert!(restored.is_err());
             // The second try is cut too, anywhere in its beginning.
             let again = Data { fs: Arc::new(CutFs::new(fs.from % 25, false, true)), ..whole.clone() };
-            restore(&snapshot, &again, &Progress::default()).unwrap_err();
-            restore(&snapshot, &whole, &Progress::default()).unwrap();
+            restore(&snapshot, &again, &[], &Progress::default()).unwrap_err();
+            restore(&snapshot, &whole, &[], &Progress::default()).unwrap();
         }
         let mut said = Vec::new();
         let summary = verify(&whole, false, &Progress::default(), &mut |line| said.push(line.to_owned()));

@@ -15,6 +15,9 @@ pub struct Storage {
     pub layers_path: PathBuf,
     /// The directory of the uploads, on the same file system, since a finished upload is renamed into place.
     pub uploads_path: PathBuf,
+    /// Where uploads were when an earlier version chose: beside the blobs, whoever else had blobs there. None where the
+    /// operator chose.
+    pub uploads_before: Option<PathBuf>,
     /// The directory of snapshots; on the same file system they share the files of blobs.
     pub snapshots_path: PathBuf,
     /// Below this much free space uploads are refused.
@@ -28,11 +31,20 @@ impl Storage {
         let snapshots_path: Option<PathBuf> = section.optional("snapshots_path");
         let min_free = section.or("min_free", Size::from_bytes(1 << 30));
         let layers_path = layers_path?;
-        let uploads_path = uploads_path.unwrap_or_else(|| layers_path.with_file_name("uploads"));
-        let snapshots_path = snapshots_path.unwrap_or_else(|| layers_path.with_file_name("snapshots"));
+        let before = layers_path.with_file_name("uploads");
+        let uploads_before = (uploads_path.is_none() && before != layers_path).then_some(before);
+        let uploads_path = uploads_path.unwrap_or_else(|| beside(&layers_path, "-uploads"));
+        let snapshots_path = snapshots_path.unwrap_or_else(|| beside(&layers_path, "-snapshots"));
         check_file_system(section, &layers_path, &uploads_path);
-        Some(Self { layers_path, uploads_path, snapshots_path, min_free })
+        Some(Self { layers_path, uploads_path, uploads_before, snapshots_path, min_free })
     }
+}
+
+/// A directory that carries the name of the directory of blobs, so that nobody else takes it for theirs.
+fn beside(layers: &Path, end: &str) -> PathBuf {
+    let mut name = layers.file_name().unwrap_or_default().to_owned();
+    name.push(end);
+    layers.with_file_name(name)
 }
 
 fn check_file_system(section: &mut Section<'_>, layers: &Path, uploads: &Path) {

@@ -63,8 +63,9 @@ fn what_is_required_is_enough() {
     let place = Place::new();
     let config = place.load("").unwrap();
     assert_eq!(config.server.tls, None);
-    assert_eq!(config.storage.uploads_path, place.path("uploads"), "beside the blobs");
-    assert_eq!(config.storage.snapshots_path, place.path("snapshots"), "beside the blobs");
+    assert_eq!(config.storage.uploads_path, place.path("layers-uploads"), "beside the blobs");
+    assert_eq!(config.storage.snapshots_path, place.path("layers-snapshots"), "beside the blobs");
+    assert_eq!(config.storage.uploads_before, Some(place.path("uploads")));
     assert_eq!(config.server.idle_timeout, Duration::from_secs(120));
     assert_eq!(config.registry.max_blob_size, None);
 }
@@ -394,6 +395,7 @@ fn the_examples_values_are_the_defaults() {
     assert!(in_full.server.metrics_addr.take().is_some());
     assert!(in_full.mcias.as_mut().unwrap().ca_cert.take().is_some());
     in_full.server.workers = as_it_is.server.workers;
+    in_full.storage.uploads_before = as_it_is.storage.uploads_before.clone();
     assert_eq!(in_full, as_it_is);
 }
 

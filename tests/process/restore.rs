@@ -134,7 +134,7 @@ fn without_a_server_a_snapshot_is_taken_under_the_lock() {
         assert!(refused.contains("`mcrctl snapshot create` takes snapshots"), "{refused}");
         assert!(refused.contains("is in use by mcrsrv dev"), "{refused}");
         let refused = said(1, &["verify", "--data", text(&directory), "--repair"]);
-        assert!(refused.contains("works without --repair only"), "{refused}");
+        assert!(refused.contains("works without --repair and --adopt only"), "{refused}");
         said(0, &["verify", "--data", text(&directory)]);
         server.kill();
     }

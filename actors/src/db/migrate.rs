@@ -29,6 +29,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "snapshots", sql: include_str!("../../../migrations/0005_snapshots.sql") },
     Migration { version: 6, name: "times", sql: include_str!("../../../migrations/0006_times.sql") },
     Migration { version: 7, name: "folded", sql: include_str!("../../../migrations/0007_folded.sql") },
+    Migration { version: 8, name: "identity", sql: include_str!("../../../migrations/0008_identity.sql") },
 ];
 
 /// Why a database cannot be used by this program.

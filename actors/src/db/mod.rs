@@ -165,8 +165,7 @@ impl Db {
     /// # Errors
     /// When the file cannot be opened, is no database, or is newer than this program.
     pub fn start(path: &Path, thread: &ArbiterHandle) -> Result<Self, OpenError> {
-        let mut connection = open(path)?;
-        migrate::migrate(&mut connection)?;
+        let connection = prepare(path)?;
         let pool = r2d2::Pool::builder()
             .max_size(MAX_READERS)
             .min_idle(Some(0))
@@ -265,6 +264,16 @@ fn start_reader(
 ) -> Result<Handle<Reader>, OpenError> {
     let reader = Reader::new(pool.get()?, commits.clone(), Arc::clone(reads)).start();
     Ok(Handle::new("db reader", reader, LIMIT, DEADLINE))
+}
+
+/// Opens the writing connection and brings the database to its newest form.
+///
+/// # Errors
+/// As [`open`]; also when a migration fails, or the database is newer than this program.
+pub fn prepare(path: &Path) -> Result<Connection, OpenError> {
+    let mut connection = open(path)?;
+    migrate::migrate(&mut connection)?;
+    Ok(connection)
 }
 
 /// Opens the writing connection; a new file is readable by its owner only.

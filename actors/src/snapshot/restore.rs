@@ -15,7 +15,9 @@ use super::place::{self, Manifest, Place};
 use super::progress::Progress;
 use super::{Data, WorkError, io_at};
 use crate::blob_store::durable;
+use crate::db::migrate;
 use crate::fs::Fs;
+use crate::identity;
 
 /// Damaged blobs that are named.
 const NAMED: usize = 20;
@@ -26,12 +28,13 @@ pub fn restoring(database: &Path) -> PathBuf {
 }
 
 /// Makes `to` what the snapshot in `from` was taken of, and returns when that lasts. Uploads that were in progress are not
-/// in a snapshot. Answers what the snapshot says of itself.
+/// in a snapshot. The directories of the registry, of blobs and the `others`, must be its own or nobody's. Answers what the
+/// snapshot says of itself.
 ///
 /// # Errors
 /// When `from` is no whole snapshot or is damaged, `to` is in use already, or a system call fails. There is no database
 /// then, and the restore can be repeated.
-pub fn restore(from: &Path, to: &Data, progress: &Progress) -> Result<Manifest, WorkError> {
+pub fn restore(from: &Path, to: &Data, others: &[&Path], progress: &Progress) -> Result<Manifest, WorkError> {
     let (place, fs) = (Place(from.to_owned()), to.fs.as_ref());
     let manifest = place.read_manifest(fs).map_err(WorkError::Refused)?;
     progress.set_goal(manifest.blobs, manifest.bytes);
@@ -39,15 +42,21 @@ pub fn restore(from: &Path, to: &Data, progress: &Progress) -> Result<Manifest, 
     if !must_be_empty(to, &temporary)? {
         log::info!("a restore was cut here; it is repeated");
     }
+    let directories: Vec<&Path> = std::iter::once(to.layout.root()).chain(others.iter().copied()).collect();
+    let least = identity::may_restore(&place.database(), &directories, fs).map_err(refused)?;
     let above = place::parent(&to.database).to_owned();
     durable::create_dirs(fs, &above).map_err(io_at(&above))?;
     let restoring = Restoring { place, to, manifest: &manifest, progress, temporary };
     restoring.copy_database(&above)?;
     restoring.blobs()?;
-    restoring.forget_uploads_and_logins()?;
+    restoring.make_ready(&directories, least)?;
     fs.rename(&restoring.temporary, &to.database).map_err(io_at(&to.database))?;
     fs.sync_dir(&above).map_err(io_at(&above))?;
     Ok(manifest)
+}
+
+fn refused(error: impl std::fmt::Display) -> WorkError {
+    WorkError::Refused(error.to_string())
 }
 
 /// Says whether the place is empty; what a restore that was cut has left is no hindrance.
@@ -195,13 +204,16 @@ impl Restoring<'_> {
         Ok(())
     }
 
-    /// The files of uploads are in no snapshot; and a login that was given back since must not be good again. Robot tokens
+    /// Brings the database to its newest form, and marks it and its directories as one registry. The files of uploads are in no
+    /// snapshot; and a login that was given back since must not be good again. Robot tokens
     /// stay.
-    fn forget_uploads_and_logins(&self) -> Result<(), WorkError> {
-        let database = Connection::open(&self.temporary)?;
+    fn make_ready(&self, directories: &[&Path], least: u64) -> Result<(), WorkError> {
+        let mut database = Connection::open(&self.temporary)?;
+        migrate::migrate(&mut database).map_err(refused)?;
         database.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; DELETE FROM uploads; DELETE FROM tokens WHERE id IS NULL;",
         )?;
+        identity::mark_restored(&database, directories, self.to.fs.as_ref(), least).map_err(refused)?;
         database.close().map_err(|(_, error)| error)?;
         Ok(())
     }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 pub use actor::{Foundations, UploadSettings, Uploads};
 #[cfg(feature = "testing")]
+pub(crate) use names::is_own;
 pub(crate) use session::hash_file;
 pub use session::{BeginRequest, GetStatus, Session, Status};
 pub use state::Refusal;

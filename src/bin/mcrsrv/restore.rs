@@ -23,9 +23,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.whose.config()?;
     setup::log(&config)?;
     let from = std::path::absolute(&arguments.from).context("the path of --from cannot be made absolute")?;
-    let _lock = setup::lock_to_restore(&config, "mcrsrv restore")?;
+    let _lock = setup::lock_as_it_is(&config, "mcrsrv restore")?;
     let data = whose::data(&config);
-    let manifest = whose::watched(|progress| snapshot::restore(&from, &data, progress));
+    let others = [&*config.storage.uploads_path, &*config.storage.snapshots_path];
+    let manifest = whose::watched(|progress| snapshot::restore(&from, &data, &others, progress));
     let manifest = manifest.context("nothing was restored")?;
     say(&format!(
         "restored the snapshot of {}: {} blobs, {} bytes; {} were missing or bad when it was taken",

@@ -14,6 +14,7 @@ use mcr_actors::auth_cache::{AuthSettings, Provider, Secret};
 use mcr_actors::clock::Clock;
 use mcr_actors::fs::real::RealFs;
 use mcr_actors::gc::Pace;
+use mcr_actors::identity::{self, Places};
 use mcr_actors::registry::{Registry, Settings};
 use mcr_actors::snapshot::restoring;
 
@@ -30,10 +31,17 @@ pub(crate) fn log(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes the data for this process; `verb` is told to whoever comes second. Data that a restore has left half way is
-/// refused: a server would begin with an empty database, and sweep the blobs.
+/// Takes the data for this process; `verb` is told to whoever comes second. What does not belong together is refused before
+/// anything is made or changed.
 pub(crate) fn lock(config: &Config, verb: &str) -> anyhow::Result<DataLock> {
-    let lock = lock_to_restore(config, verb)?;
+    look(config)?;
+    lock_as_it_is(config, verb)
+}
+
+/// Refuses data that another program has, that does not belong together, or that a restore has left half way: a server
+/// would begin with an empty database, and sweep the blobs. Makes nothing and changes nothing.
+fn look(config: &Config) -> anyhow::Result<()> {
+    DataLock::look(data(config))?;
     let (database, half) = (&config.database.path, restoring(&config.database.path));
     if half.try_exists()? && !database.try_exists()? {
         let (database, half) = (database.display(), half.display());
@@ -41,14 +49,30 @@ pub(crate) fn lock(config: &Config, verb: &str) -> anyhow::Result<DataLock> {
             "the restore of {database} was cut: repeat `mcrsrv restore`, or remove {half} to begin with nothing"
         );
     }
-    Ok(lock)
+    Ok(identity::enter(&places(config), &RealFs)?)
 }
 
-/// Takes the data for a restore, which can be repeated.
-pub(crate) fn lock_to_restore(config: &Config, verb: &str) -> anyhow::Result<DataLock> {
+/// Takes the data whatever it is: for a restore, which can be repeated, and to settle what does not belong together.
+pub(crate) fn lock_as_it_is(config: &Config, verb: &str) -> anyhow::Result<DataLock> {
+    Ok(DataLock::take(data(config), verb)?)
+}
+
+fn data(config: &Config) -> Data<'_> {
     let Config { database, storage, .. } = config;
     let directories = [&*storage.layers_path, &*storage.uploads_path, &*storage.snapshots_path];
-    Ok(DataLock::take(Data { database: &database.path, directories }, verb)?)
+    Data { database: &database.path, directories }
+}
+
+/// Where everything is.
+pub(crate) fn places(config: &Config) -> Places {
+    let Config { database, storage, .. } = config;
+    Places {
+        database: database.path.clone(),
+        layers: storage.layers_path.clone(),
+        uploads: storage.uploads_path.clone(),
+        uploads_before: storage.uploads_before.clone(),
+        snapshots: storage.snapshots_path.clone(),
+    }
 }
 
 /// Advises whoever was refused since another program has the data.
@@ -88,6 +112,7 @@ pub(crate) async fn registry(config: &Config) -> anyhow::Result<Registry> {
         write_deadline: mcr_actors::db::DEADLINE,
         layers: storage.layers_path.clone(),
         uploads: storage.uploads_path.clone(),
+        uploads_before: storage.uploads_before.clone(),
         snapshots: storage.snapshots_path.clone(),
         min_free: storage.min_free.bytes(),
         max_blob_size: registry.max_blob_size.map(mcr::config::Size::bytes),

@@ -4,15 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use mcr::config::Config;
+use mcr::data_lock::DataLock;
 use mcr_actors::fs::Fs;
 use mcr_actors::fs::real::RealFs;
+use mcr_actors::identity;
 use mcr_actors::snapshot::verify::{Summary, verify, verify_snapshot};
 
 use crate::whose::{self, Whose};
 use crate::{Failure, say, setup};
 
 /// What to use while a server runs.
-const ADVICE: &str = "while a server runs, `mcrsrv verify` works without --repair only";
+const ADVICE: &str = "while a server runs, `mcrsrv verify` works without --repair and --adopt only";
 
 /// What to verify: one of the three.
 #[derive(Debug, clap::Args)]
@@ -37,6 +40,9 @@ pub(crate) struct Arguments {
     /// Move bad files aside, so that the next push of them heals them; no server may run
     #[arg(long, conflicts_with = "snapshot")]
     repair: bool,
+    /// Take the directories for those of the database, whatever their markers say; no server may run
+    #[arg(long, conflicts_with = "snapshot")]
+    adopt: bool,
 }
 
 /// Tells of every problem in a line, and fails when there are any.
@@ -50,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(directory) => of_snapshot(directory, &mut tell)?,
         None => {
             let whose = Whose { config: config.clone(), data: data.clone() };
-            of_registry(&whose, arguments.repair, &mut tell)?
+            of_registry(&whose, arguments, &mut tell)?
         }
     };
     let Summary { blobs, bytes, manifests, problems, mended } = summary;
@@ -79,13 +85,35 @@ fn of_snapshot(directory: &Path, tell: &mut dyn FnMut(&str)) -> anyhow::Result<S
     verified.context("the snapshot cannot be verified")
 }
 
-fn of_registry(whose: &Whose, repair: bool, tell: &mut dyn FnMut(&str)) -> Result<Summary, Failure> {
+fn of_registry(whose: &Whose, arguments: &Arguments, tell: &mut dyn FnMut(&str)) -> Result<Summary, Failure> {
     let config = whose.config()?;
     setup::log(&config)?;
     whose::must_have_database(&config)?;
-    let lock = || setup::lock(&config, "mcrsrv verify").map_err(|error| setup::advise(error, ADVICE));
-    let _lock = if repair { Some(lock()?) } else { None };
+    let repair = arguments.repair;
+    let lock = if arguments.adopt { Some(adopt(&config, tell)?) } else { None };
+    let _lock = match lock {
+        None if repair => Some(setup::lock(&config, "mcrsrv verify").map_err(advise)?),
+        None => {
+            identity::enter(&setup::places(&config), &RealFs).map_err(anyhow::Error::from)?;
+            None
+        }
+        lock => lock,
+    };
     let data = whose::data(&config);
     let verified = whose::watched(|progress| verify(&data, repair, progress, tell));
     Ok(verified.context("not everything could be verified")?)
+}
+
+/// Settles what does not belong together, and says what it was.
+fn adopt(config: &Config, tell: &mut dyn FnMut(&str)) -> anyhow::Result<DataLock> {
+    let lock = setup::lock_as_it_is(config, "mcrsrv verify").map_err(advise)?;
+    match identity::adopt(&setup::places(config), &RealFs)? {
+        Some(settled) => tell(&format!("settled: {settled}")),
+        None => tell("nothing was to be settled: database and directories belong together"),
+    }
+    Ok(lock)
+}
+
+fn advise(error: anyhow::Error) -> anyhow::Error {
+    setup::advise(error, ADVICE)
 }
