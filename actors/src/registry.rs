@@ -1,5 +1,7 @@
 //! Starts the actors in the order in which they rest on each other, and hands out their handles.
 
+mod settings;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +11,23 @@ use actix::{Actor, Arbiter, ArbiterHandle};
 use crate::ask::{AskError, Handle, Load};
 use crate::auth_cache::local::{self, EnsureError, Ensured, LocalProvider};
 use crate::auth_cache::password::Passwords;
-use crate::auth_cache::{AuthCache, AuthReader, AuthSettings, Provider, Secret};
+use crate::auth_cache::{AuthCache, AuthReader, Provider, Secret};
 use crate::beginning;
 use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
 use crate::db::queries::identity::HasAccounts;
-use crate::db::queries::times::Lifetimes;
 use crate::db::{Db, DbError, OpenError};
 use crate::fs::Fs;
 use crate::fs::real::RealFs;
-use crate::gc::{Clean, Gc, GcSettings, Housekeeping, Pace};
+use crate::gc::{Clean, Gc, GcSettings, Housekeeping};
 use crate::identity::{self, IdentityError};
 use crate::policy::{Policy, PolicyReader, Reload};
 use crate::priority::make_polite;
 use crate::readiness::{Places, Readiness, Watched, watched};
 use crate::snapshot::{self, Snapshots};
 use crate::upload::{Foundations, UploadSettings, Uploads};
+
+pub use self::settings::{Grace, Settings};
 
 /// How long stopping may take.
 const STOP: Duration = Duration::from_secs(10);
@@ -40,93 +43,6 @@ pub struct ActorState {
     pub alive: bool,
     /// What it was asked.
     pub load: Load,
-}
-
-/// How long a blob is kept without a reference.
-#[derive(Debug, Clone, Copy)]
-pub struct Grace(pub Duration);
-
-impl Grace {
-    /// What somebody who may push can rely on.
-    pub fn promised(self) -> Duration {
-        self.0
-    }
-
-    /// By how much more is written than was promised. Where nothing is promised, nothing can be too short.
-    pub fn spare(self) -> Duration {
-        match self.promised() {
-            Duration::ZERO => Duration::MAX,
-            promised => self.kept().saturating_sub(promised),
-        }
-    }
-
-    /// What is written: half as much again, so that most looks need not write.
-    pub fn kept(self) -> Duration {
-        self.0.saturating_add(self.0 / 2)
-    }
-}
-
-/// All that the actors need to know.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The database's file.
-    pub database: PathBuf,
-    /// How long a change of it is waited for.
-    pub write_deadline: Duration,
-    /// The directory of blobs.
-    pub layers: PathBuf,
-    /// The directory of uploads, on the same file system.
-    pub uploads: PathBuf,
-    /// Where uploads were when an earlier version of the program chose, if that is another directory.
-    pub uploads_before: Option<PathBuf>,
-    /// The directory of snapshots.
-    pub snapshots: PathBuf,
-    /// Bytes that uploads leave free on the disk.
-    pub min_free: u64,
-    /// The most bytes of a blob.
-    pub max_blob_size: Option<u64>,
-    /// The most uploads at once.
-    pub max_uploads: usize,
-    /// How long an upload may rest.
-    pub upload_expiry: Duration,
-    /// How long a blob is kept without a reference.
-    pub grace: Duration,
-    /// How often the collector sweeps by itself; never when there is none.
-    pub gc_interval: Option<Duration>,
-    /// How long a manifest may be untagged; for ever when there is none.
-    pub untagged_after: Option<Duration>,
-    /// How fast a sweep goes on.
-    pub gc_pace: Pace,
-    /// Threads for uploads.
-    pub upload_threads: usize,
-    /// Identity.
-    pub auth: AuthSettings,
-    /// How long audit entries are kept; for ever when there is none.
-    pub audit_keep: Option<Duration>,
-    /// Who knows accounts; `None` for the registry's own database.
-    pub provider: Option<Arc<dyn Provider>>,
-    /// Whether the built-in rule for human accounts holds.
-    pub builtin_human_access: bool,
-}
-
-impl Settings {
-    /// For how long things are kept.
-    fn lifetimes(&self) -> Lifetimes {
-        let grace = Grace(self.grace);
-        let (upload_expiry, untagged_after) = (self.upload_expiry, self.untagged_after);
-        Lifetimes { grace: grace.promised(), kept: grace.kept(), upload_expiry, untagged_after }
-    }
-
-    /// Where everything is.
-    pub fn places(&self) -> identity::Places {
-        identity::Places {
-            database: self.database.clone(),
-            layers: self.layers.clone(),
-            uploads: self.uploads.clone(),
-            uploads_before: self.uploads_before.clone(),
-            snapshots: self.snapshots.clone(),
-        }
-    }
 }
 
 /// Why the registry did not start.
