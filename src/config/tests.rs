@@ -244,7 +244,7 @@ fn storage_must_be_two_directories_on_one_file_system() {
         let error = of(&place.path(nested)).unwrap_err().to_string();
         assert!(error.contains("neither in the other"), "{error}");
     }
-    for nested in ["layers/snapshots", "uploads", ""] {
+    for nested in ["layers/snapshots", "layers-uploads", ""] {
         let path = place.path(nested);
         let error = place.variables(&[("MCR_STORAGE_SNAPSHOTS_PATH", path.to_str().unwrap())]);
         let error = error.unwrap_err().to_string();

@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod belonging;
 mod collect;
 mod concurrency;
 mod full_disk;

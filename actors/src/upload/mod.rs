@@ -14,7 +14,6 @@ use actix::Message;
 use uuid::Uuid;
 
 pub use actor::{Foundations, UploadSettings, Uploads};
-#[cfg(feature = "testing")]
 pub(crate) use names::is_own;
 pub(crate) use session::hash_file;
 pub use session::{BeginRequest, GetStatus, Session, Status};

@@ -152,13 +152,13 @@ fn take_blobs_again(harness: &Harness) {
 #[actix::test]
 async fn uploads_of_one_request_give_their_places_back_however_they_end() {
     let fs = FakeFs::default();
-    fs.set_free(1050);
     let harness = Harness::start_with(Arc::new(fs.clone()), |settings| {
         settings.max_uploads = 3;
         settings.max_blob_size = Some(100);
         settings.min_free = 1000;
     })
     .await;
+    fs.set_free(1050);
     let refused = [
         BeginRequest { at: Some(5), length: None },
         BeginRequest { at: None, length: Some(101) },
@@ -202,8 +202,8 @@ async fn what_is_left_of_an_upload_without_a_row_goes_with_the_next_sweep_and_it
 #[actix::test]
 async fn no_body_eats_what_must_stay_free() {
     let fs = FakeFs::default();
-    fs.set_free(1500);
     let harness = Harness::start_with(Arc::new(fs.clone()), |settings| settings.min_free = 1000).await;
+    fs.set_free(1500);
     let id = begin(&harness).await;
     let mut writer = turn(&harness, id).await;
     for _ in 0..2 {

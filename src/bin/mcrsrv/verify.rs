@@ -8,7 +8,7 @@ use mcr::config::Config;
 use mcr::data_lock::DataLock;
 use mcr_actors::fs::Fs;
 use mcr_actors::fs::real::RealFs;
-use mcr_actors::identity;
+use mcr_actors::identity::{self, IdentityError};
 use mcr_actors::snapshot::verify::{Summary, verify, verify_snapshot};
 
 use crate::whose::{self, Whose};
@@ -94,8 +94,11 @@ fn of_registry(whose: &Whose, arguments: &Arguments, tell: &mut dyn FnMut(&str))
     let _lock = match lock {
         None if repair => Some(setup::lock(&config, "mcrsrv verify").map_err(advise)?),
         None => {
-            identity::enter(&setup::places(&config), &RealFs).map_err(anyhow::Error::from)?;
-            None
+            match identity::enter(&setup::places(&config), &RealFs) {
+                // Why it cannot be read, whoever reads it says better.
+                Ok(()) | Err(IdentityError::Database { .. }) => None,
+                Err(error) => return Err(anyhow::Error::from(error).into()),
+            }
         }
         lock => lock,
     };
