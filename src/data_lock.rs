@@ -3,10 +3,11 @@
 //! It is the operating system's, so a program that dies lets go of it. It does not know what the data is.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind::QuotaExceeded, ErrorKind::StorageFull};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use mcr_actors::mend::{self, Use};
 use rustix::fs::OFlags;
 
 use crate::durable_file;
@@ -26,8 +27,17 @@ pub enum LockError {
         /// Who says to have it.
         holder: String,
     },
+    /// A lock keeps nobody out.
+    #[error(
+        "{}: a lock is given there twice, so it keeps nobody out, and two programs could write the same data: use a file \
+         system that keeps locks; a network file system needs its lock service", path.display()
+    )]
+    NotKept {
+        /// What was locked twice.
+        path: PathBuf,
+    },
     /// A system call failed.
-    #[error("{}: cannot be locked: {source}", path.display())]
+    #[error("{}: cannot be locked: {source}{}", path.display(), mend(path, source))]
     Failed {
         /// What was to be locked.
         path: PathBuf,
@@ -77,7 +87,7 @@ impl DataLock {
     ///
     /// # Errors
     ///
-    /// When another program has any, or a system call fails.
+    /// When another program has any, when the file system gives a lock twice, or a system call fails.
     pub fn take(data: Data<'_>, holder: &str) -> Result<Self, LockError> {
         let text = format!("{holder}, process {}\n", std::process::id());
         let mut held = Vec::new();
@@ -86,12 +96,16 @@ impl DataLock {
             durable_file::make_directory(directory).map_err(failed(directory))?;
             let file = open(&path, true).map_err(failed(&path))?;
             lock(&file, &path, &said)?;
+            must_be_kept(&path)?;
             held.push((file, path));
         }
         // Only now: who is refused leaves all as it was.
         for (file, path) in &mut held {
-            let write = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
-            write.map_err(failed(path))?;
+            match file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64)) {
+                // Who frees room must be able to begin, named or not.
+                Err(error) if [StorageFull, QuotaExceeded].contains(&error.kind()) => {}
+                written => written.map_err(failed(path))?,
+            }
         }
         Ok(Self { _held: held.into_iter().map(|(file, _)| file).collect() })
     }
@@ -134,6 +148,27 @@ fn lock(file: &File, path: &Path, said: &Path) -> Result<(), LockError> {
         }
         TryLockError::Error(source) => LockError::Failed { path: said.to_owned(), source },
     })
+}
+
+/// Tries the lock once more by a handle of its own. Where it is given again, the file system only says that it locks.
+fn must_be_kept(path: &Path) -> Result<(), LockError> {
+    let second = open(path, false).map_err(failed(path))?;
+    match second.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(()),
+        Err(TryLockError::Error(source)) => Err(failed(path)(source)),
+        Ok(()) => Err(LockError::NotKept { path: path.to_owned() }),
+    }
+}
+
+/// What to do about it: a lock belongs to its directory, or to its database.
+fn mend(path: &Path, error: &io::Error) -> String {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let wanted = match (name, name.strip_suffix(".lock")) {
+        (IN_DIRECTORY, _) => Use::Directory(path.parent().unwrap_or(path)),
+        (_, Some(database)) => Use::Database(&path.with_file_name(database)),
+        _ => Use::Directory(path),
+    };
+    mend::of_file(path, wanted, error)
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> LockError + use<> {
@@ -196,6 +231,17 @@ mod tests {
             assert!(error.contains(&format!("{shared} is in use by mcrsrv server")), "{error}");
         }
         place.take("two.db", ["a", "b", "c"]).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_given_twice_is_none() {
+        let place = Place(tempfile::tempdir().unwrap());
+        let path = place.path("lock");
+        let first = open(&path, true).unwrap();
+        assert!(matches!(must_be_kept(&path), Err(LockError::NotKept { .. })), "nobody has it yet");
+        lock(&first, &path, &path).unwrap();
+        must_be_kept(&path).unwrap();
+        must_be_kept(&path).unwrap();
     }
 
     #[test]

@@ -8,5 +8,6 @@ pub mod http;
 pub mod logging;
 pub mod mcias;
 pub mod real_path;
+pub mod said_once;
 pub mod signals;
 pub mod tls;

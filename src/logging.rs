@@ -34,6 +34,8 @@ pub fn start(config: &Log) -> io::Result<()> {
     let logger = Builder::new()
         .filter_level(LevelFilter::Warn)
         .filter_module("mcr", LevelFilter::Trace)
+        // It tells of each client that goes away, without an address; how connections end is told by `http::listen`.
+        .filter_module("actix_http::h1::dispatcher", LevelFilter::Off)
         .target(Target::Pipe(Box::new(lines.clone())))
         .write_style(WriteStyle::Never)
         .format(move |out, record| {

@@ -5,18 +5,18 @@
 //! read again.
 
 pub mod authority;
+mod provider;
 pub mod trust;
 mod validity;
 
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use mcr_actors::domain::Timestamp;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use mcr_actors::mend::{self, Use};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -24,13 +24,14 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{InconsistentKeys, ServerConfig};
 
+pub(crate) use self::provider::provider;
 use self::validity::Validity;
 
 /// Why a certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{}: cannot be read: {source}{}", path.display(), mend(source))]
+    #[error("{}: cannot be read: {source}{}", path.display(), mend::of_file(path, Use::Read, source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -38,7 +39,7 @@ pub enum TlsError {
         source: std::io::Error,
     },
     /// A file is not PEM, or holds something else.
-    #[error("{}: no {what} in PEM form in it: {source}", path.display())]
+    #[error("{}: {}", path.display(), of_pem(what, source))]
     Pem {
         /// The file.
         path: PathBuf,
@@ -80,20 +81,15 @@ pub enum TlsError {
     Setup(#[from] rustls::Error),
 }
 
-/// What to do about a file that cannot be read, where that is not clear.
-fn mend(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::PermissionDenied => {
-            ": let the user that mcrsrv runs as read it, and enter its directories"
+/// What is wrong with what should hold this in PEM form.
+fn of_pem(what: &str, error: &pem::Error) -> String {
+    match error {
+        pem::Error::NoItemsFound => format!("no {what} in PEM form in it"),
+        pem::Error::MissingSectionEnd { .. } => {
+            format!("the {what} in it has no end: it was cut, so write the file again")
         }
-        ErrorKind::NotFound => ": is the path right, and is what it is on mounted?",
-        _ => "",
+        error => format!("the {what} in it is damaged: {error}"),
     }
-}
-
-/// The cryptography that TLS is done with. It is always named, since two of them may be compiled in.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
 }
 
 /// The certificate that the registry shows, and where it comes from.

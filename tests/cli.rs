@@ -210,8 +210,8 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn every_verb_explains_itself() {
-    for verb in ["", "dev", "init", "server", "snapshot", "restore", "verify"] {
-        let arguments: Vec<&str> = [verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+    for verb in ["", "dev", "init", "server", "snapshot", "restore", "verify", "admin reset-password"] {
+        let arguments: Vec<&str> = verb.split_whitespace().chain(["--help"]).collect();
         let output = run(&arguments);
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).contains("64 the configuration is invalid"), "{arguments:?}");
@@ -324,6 +324,8 @@ fn init_takes_a_password_from_standard_input() {
         child.wait_with_output().unwrap()
     };
     assert_eq!(init("").status.code(), Some(1));
+    assert_eq!(init("sesame\n").status.code(), Some(2), "too short");
+    assert!(!place.path("data").try_exists().unwrap());
     let output = init("open sesame\n");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(!stdout(&output).contains("sesame"));

@@ -32,7 +32,7 @@ pub enum AskError<E> {
 
 impl<E> AskError<E> {
     /// Who did not answer; nobody when it was a refusal.
-    fn name_of_silent(&self) -> &'static str {
+    pub(crate) fn name_of_silent(&self) -> &'static str {
         match self {
             Self::Refused(_) => "nobody",
             Self::Overloaded(name) | Self::Deadline(name) | Self::Down(name) => name,
@@ -54,18 +54,6 @@ impl<E> AskError<E> {
             Self::Overloaded(name) => AskError::Overloaded(name),
             Self::Deadline(name) => AskError::Deadline(name),
             Self::Down(name) => AskError::Down(name),
-        }
-    }
-}
-
-impl<E: From<crate::db::DbError>> AskError<E> {
-    /// The refusal itself; a writer that did not answer in time may have written.
-    pub fn into_db(self) -> E {
-        match self {
-            Self::Refused(refusal) => refusal,
-            other @ (Self::Overloaded(_) | Self::Deadline(_) | Self::Down(_)) => {
-                crate::db::DbError::Unknown(other.name_of_silent().to_owned()).into()
-            }
         }
     }
 }

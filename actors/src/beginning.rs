@@ -90,6 +90,7 @@ mod tests {
             token_ttl: TTL,
             anonymous: false,
             login_attempts_per_minute: std::num::NonZeroU32::MIN,
+            most_tokens: crate::auth_cache::MostTokens::DEFAULT,
         };
         LocalProvider::new(harness.worker.db.clone(), harness.clock.clone(), Passwords::default(), &settings)
     }
@@ -156,6 +157,7 @@ mod tests {
         kept: Duration::from_secs(5400),
         upload_expiry: Duration::from_secs(24 * 3600),
         untagged_after: None,
+        stray: Duration::from_secs(5400),
     };
 
     fn upload(db: &Connection, now: Timestamp) -> Uuid {

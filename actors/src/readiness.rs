@@ -9,10 +9,11 @@ use actix::{
 use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::oneshot;
 
-use crate::ask::Handle;
+use crate::ask::{AskError, Handle};
 use crate::auth_cache::Provider;
-use crate::db::Db;
+use crate::db::queries::commits::TryCommit;
 use crate::db::queries::repositories::ListRepositories;
+use crate::db::{Db, DbError};
 use crate::upload::{CheckStorage, Storage, Uploads};
 
 /// How long a report is told.
@@ -89,7 +90,8 @@ impl Places {
     fn checks(&self) -> Vec<(&'static [&'static str], BoxFuture<'static, Looked>)> {
         vec![
             (&["database"], Box::pin(database(self.db.clone()))),
-            (&["storage", "free space"], Box::pin(storage(self.uploads.clone()))),
+            (&["commits"], Box::pin(commits(self.db.clone()))),
+            (&["storage", "free space", "upload places"], Box::pin(storage(self.uploads.clone()))),
             (&["provider"], Box::pin(provider(Arc::clone(&self.provider)))),
             (&["actors"], Box::pin(std::future::ready(actors(&self.watched)))),
         ]
@@ -116,6 +118,18 @@ async fn database(db: Db) -> Looked {
     vec![("database", read.map(|_| "it answers".to_owned()).map_err(|error| error.to_string()))]
 }
 
+/// The last commit succeeded, or one succeeds now.
+async fn commits(db: Db) -> Looked {
+    let tried = async {
+        if db.observe().await?.failing {
+            db.write(TryCommit).await?;
+        }
+        Ok::<_, AskError<DbError>>(())
+    };
+    let said = tried.await.map(|()| "what is changed lasts".to_owned());
+    vec![("commits", said.map_err(|error| format!("nothing can be changed: {error}")))]
+}
+
 async fn storage(uploads: Handle<Uploads>) -> Looked {
     let storage = uploads.ask(CheckStorage).await;
     let room = match &storage {
@@ -123,8 +137,16 @@ async fn storage(uploads: Handle<Uploads>) -> Looked {
         Ok(Storage { free, .. }) => Err(format!("only {free} bytes are free, less than storage.min_free")),
         Err(_) => Err("it is not known".to_owned()),
     };
+    // Never a reason to be out of service: somebody gives way, and one account alone could see to it.
+    let places = match &storage {
+        Ok(Storage { taken, places, .. }) if taken >= places => Ok(format!(
+            "all {places} are taken: whoever holds the most gives way to others, and is told to wait"
+        )),
+        Ok(Storage { taken, places, .. }) => Ok(format!("{taken} of {places} are taken")),
+        Err(_) => Err("it is not known".to_owned()),
+    };
     let writable = storage.map(|_| "it can be written to".to_owned()).map_err(|error| error.to_string());
-    vec![("storage", writable), ("free space", room)]
+    vec![("storage", writable), ("free space", room), ("upload places", places)]
 }
 
 async fn provider(provider: Arc<dyn Provider>) -> Looked {

@@ -16,11 +16,14 @@ use crate::beginning;
 use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
 use crate::db::queries::identity::HasAccounts;
-use crate::db::{Db, DbError, OpenError};
+use crate::db::{Db, DbError, Floor, OpenError, Reserve};
 use crate::fs::Fs;
 use crate::fs::real::RealFs;
 use crate::gc::{Clean, Gc, GcSettings, Housekeeping};
+use crate::ground::{self, GroundError};
+use crate::identity::marker::Marker;
 use crate::identity::{self, IdentityError};
+use crate::mend::{self, Use};
 use crate::policy::{Policy, PolicyReader, Reload};
 use crate::priority::make_polite;
 use crate::readiness::{Places, Readiness, Watched, watched};
@@ -52,7 +55,7 @@ pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// A directory.
-    #[error("cannot prepare {}: {source}", path.display())]
+    #[error("cannot prepare {}: {source}{}", path.display(), mend::of_file(path, Use::Write, source))]
     Directory {
         /// Which.
         path: PathBuf,
@@ -62,6 +65,9 @@ pub enum StartError {
     /// Database and directories do not belong together, or could not be marked.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Something that cannot be done in a directory, and must.
+    #[error(transparent)]
+    Ground(#[from] GroundError),
     /// An actor did not begin.
     #[error("{0}")]
     Actor(String),
@@ -102,6 +108,7 @@ pub struct Registry {
     provider: Arc<dyn Provider>,
     clock: Clock,
     grace: Grace,
+    takes_untagged: bool,
     passwords: Passwords,
     threads: Vec<ArbiterHandle>,
 }
@@ -135,6 +142,8 @@ pub struct Worker {
     pub clock: Clock,
     /// How long blobs are kept.
     pub grace: Grace,
+    /// Whether sweeps take untagged manifests.
+    pub takes_untagged: bool,
 }
 
 impl Registry {
@@ -147,17 +156,22 @@ impl Registry {
         let places = settings.places();
         identity::enter(&places, fs.as_ref())?;
         prepare_directories(&settings, fs.as_ref())?;
-        identity::begin(&places, fs.as_ref())?;
+        ground::test(&settings.uploads, &settings.layers, settings.min_free, fs.as_ref())?;
+        let marker = identity::begin(&places, fs.as_ref())?;
         let mut threads = Threads::default();
-        let db =
-            Db::start(&settings.database, &threads.start())?.with_write_deadline(settings.write_deadline);
+        let floor = floor(&settings, &fs);
+        let mut reserve = Reserve::beside(&settings.database, settings.reserve);
+        reserve.take();
+        let db = Db::start_with(floor, reserve, &settings.database, &threads.start())?
+            .with_write_deadline(settings.write_deadline);
         beginning::settle(&db, &clock, settings.lifetimes()).await.map_err(actor)?;
         let layout = Layout::new(&settings.layers);
-        let blobs = BlobStore::start(Arc::clone(&fs), layout.clone(), &threads.start())
-            .map_err(|source| StartError::Directory { path: settings.layers.clone(), source })?;
+        let blobs = BlobStore::start(Arc::clone(&fs), layout.clone(), marker, &threads.start())
+            .map_err(|source| StartError::Directory { path: settings.layers.clone(), source })?
+            .with_deadline(settings.store_deadline);
         let ground = Ground { fs, layout, db, blobs, clock };
         let foundations = ground.foundations(&mut threads);
-        let sessions = upload_settings(&settings, &mut threads);
+        let sessions = upload_settings(&settings, marker, &mut threads);
         let uploads = Uploads::start(foundations, sessions, &threads.start()).await.map_err(actor)?;
         let thread = threads.start();
         let policy = Policy::start(ground.db.clone(), settings.builtin_human_access, &thread);
@@ -185,6 +199,7 @@ impl Registry {
             provider,
             clock,
             grace,
+            takes_untagged: settings.untagged_after.is_some(),
             passwords,
             threads,
         })
@@ -224,6 +239,7 @@ impl Registry {
             passwords: self.passwords.clone(),
             clock: self.clock.clone(),
             grace: self.grace,
+            takes_untagged: self.takes_untagged,
         })
     }
 
@@ -319,6 +335,13 @@ fn prepare_directories(settings: &Settings, fs: &dyn Fs) -> Result<(), StartErro
     }
 }
 
+/// What must stay free: where the database is, and where the blobs are.
+fn floor(settings: &Settings, fs: &Arc<dyn Fs>) -> Floor {
+    let database: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = vec![(database, settings.database.clone()), (Arc::clone(fs), settings.layers.clone())];
+    Floor::new(settings.min_free, places)
+}
+
 /// What all actors above rest on.
 struct Ground {
     fs: Arc<dyn Fs>,
@@ -412,13 +435,15 @@ impl Ground {
     }
 }
 
-fn upload_settings(settings: &Settings, threads: &mut Threads) -> UploadSettings {
+fn upload_settings(settings: &Settings, marker: Marker, threads: &mut Threads) -> UploadSettings {
     let sessions: Vec<ArbiterHandle> = (0..settings.upload_threads.max(1)).map(|_| threads.start()).collect();
     sessions.iter().for_each(make_polite);
     UploadSettings {
         directory: settings.uploads.clone(),
+        marker,
         min_free: settings.min_free,
         max_blob_size: settings.max_blob_size,
+        verify_on_push: settings.verify_on_push,
         max_uploads: settings.max_uploads,
         keep: Grace(settings.grace).kept(),
         threads: sessions,

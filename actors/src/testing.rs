@@ -7,11 +7,13 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::auth_cache::AuthSettings;
-use crate::blob_store::{Layout, ReserveIdle};
+use crate::blob_store::{Layout, Reservation, Reserve, ReserveIdle};
 use crate::clock::Clock;
 use crate::domain::{Digest, Hasher, Timestamp};
 use crate::fs::Fs;
+use crate::gc::strays_wait;
 use crate::registry::{Registry, Settings, Worker};
+use crate::upload::Sweep;
 
 /// A registry to test with. End it with [`Harness::finish`].
 pub struct Harness {
@@ -23,6 +25,8 @@ pub struct Harness {
     settings: Settings,
     fs: Arc<dyn Fs>,
     directory: Arc<tempfile::TempDir>,
+    /// Whether another run was before, which may have left files of uploads behind.
+    is_restarted: bool,
     finished: bool,
 }
 
@@ -31,12 +35,15 @@ fn settings(directory: &tempfile::TempDir, root: &str) -> Settings {
     Settings {
         database: directory.path().join("mcr.db"),
         write_deadline: crate::db::DEADLINE,
+        store_deadline: crate::blob_store::DEADLINE,
         layers: PathBuf::from(root).join("layers"),
         uploads: PathBuf::from(root).join("uploads"),
         uploads_before: None,
         snapshots: PathBuf::from(root).join("snapshots"),
         min_free: 0,
+        reserve: 0,
         max_blob_size: None,
+        verify_on_push: false,
         max_uploads: 64,
         upload_expiry: Duration::from_secs(24 * 3600),
         grace: Duration::from_secs(3600),
@@ -49,6 +56,7 @@ fn settings(directory: &tempfile::TempDir, root: &str) -> Settings {
             token_ttl: Duration::from_secs(3600),
             anonymous: true,
             login_attempts_per_minute: std::num::NonZeroU32::MIN,
+            most_tokens: crate::auth_cache::MostTokens::DEFAULT,
         },
         audit_keep: None,
         provider: None,
@@ -87,7 +95,7 @@ impl Harness {
         let registry = Registry::start(settings.clone(), Arc::clone(&fs), clock.clone()).await.unwrap();
         #[expect(clippy::unwrap_used, reason = "a test's set-up")]
         let worker = registry.worker().await.unwrap();
-        Self { worker, clock, registry, settings, fs, directory, finished: false }
+        Self { worker, clock, registry, settings, fs, directory, is_restarted: false, finished: false }
     }
 
     /// Stops every actor without a warning and starts anew on `fs` with the same database.
@@ -95,7 +103,9 @@ impl Harness {
         self.finished = true;
         self.registry.clone().stop().await;
         let (directory, settings) = (Arc::clone(&self.directory), self.settings.clone());
-        Self::start_on(directory, settings, fs, self.clock.of_next_run()).await
+        let mut started = Self::start_on(directory, settings, fs, self.clock.of_next_run()).await;
+        started.is_restarted = true;
+        started
     }
 
     /// Where blobs are.
@@ -111,6 +121,15 @@ impl Harness {
         #[expect(clippy::unwrap_used, reason = "a test's check")]
         let idle = self.registry.blobs.ask(ReserveIdle { digests: vec![digest] }).await.unwrap();
         idle.is_empty()
+    }
+
+    /// Decides about the fate of a digest for as long as the answer lives, as whoever publishes it does.
+    ///
+    /// # Panics
+    /// When the blob store does not answer.
+    pub async fn reserve(&self, digest: Digest) -> Reservation {
+        #[expect(clippy::unwrap_used, reason = "a test's set-up")]
+        self.registry.blobs.ask(Reserve { digest }).await.unwrap()
     }
 
     /// Text and value of each row that a query answers.
@@ -147,17 +166,33 @@ impl Harness {
         }
     }
 
-    /// Stops every actor and looks at what is left.
+    /// Looks for files that belong to no upload, and removes those that were found so long ago.
+    async fn sweep_uploads(&self) {
+        let sweep = Sweep { idle_since: Timestamp::from_millis(0), take_strays: false };
+        #[expect(clippy::unwrap_used, reason = "a test's check")]
+        self.worker.uploads.ask(sweep).await.unwrap();
+    }
+
+    /// Stops every actor and looks at what is left. What a run before this one left of uploads must go when it is found twice.
     ///
     /// # Panics
     /// When an invariant is broken or a file of an upload belongs to none.
     pub async fn finish(mut self) {
         self.finished = true;
         self.check_invariants();
+        if self.is_restarted {
+            self.sweep_uploads().await;
+            self.clock.advance(2 * strays_wait(self.settings.grace));
+            self.sweep_uploads().await;
+        }
         let uploads: Vec<PathBuf> =
             self.rows::<u64>("SELECT id, bytes FROM uploads").into_iter().map(|(id, _)| id.into()).collect();
         let files = self.fs.list(&self.settings.uploads).unwrap_or_default();
-        let is_stray = |name: &&PathBuf| !uploads.contains(name) && !crate::identity::marker::is_mark(name);
+        // A second name of an upload that goes on may be its session's, also where a run before has left it.
+        let is_known = |name: &PathBuf| {
+            uploads.contains(name) || self.is_restarted && uploads.contains(&name.with_extension(""))
+        };
+        let is_stray = |name: &&PathBuf| !is_known(name) && !crate::identity::marker::is_mark(name);
         let strays: Vec<_> = files.iter().filter(is_stray).collect();
         assert!(strays.is_empty(), "files of uploads that are over: {strays:?}");
         self.registry.clone().stop().await;

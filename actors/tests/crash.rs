@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcr_actors::ask::AskError;
 use mcr_actors::blob_store::Open;
-use mcr_actors::db::queries::blobs::{FindBlob, UnlinkBlob};
+use mcr_actors::db::queries::blobs::{FindBlob, KeepBlob, UnlinkBlob};
 use mcr_actors::domain::{Algorithm, Digest, Origin, Principal, RepositoryName};
 use mcr_actors::fs::fake::FakeFs;
 use mcr_actors::gc::{GetGcStatus, StartSweep, Trigger};
@@ -39,7 +39,8 @@ fn refused<E: std::fmt::Debug>(error: E) -> UploadError {
 
 async fn push_once(harness: &Harness, content: &'static [u8], promised: &mut Promised) -> Step {
     let request = BeginRequest { at: None, length: None };
-    let begin = BeginOnce { repository: repository(), algorithm: Algorithm::Sha256, request };
+    let begin =
+        BeginOnce { repository: repository(), algorithm: Algorithm::Sha256, owner: String::new(), request };
     let mut writer = harness.worker.uploads.ask(begin).await.map_err(refused)?;
     writer.append(vec![Bytes::from_static(content)]).await?;
     writer.finish(digest(content), Origin::default()).await?;
@@ -165,7 +166,9 @@ async fn a_call_that_fails_is_over_when_its_cause_is_over() {
 
 /// Sweeps to the end, whatever becomes of it.
 async fn sweep(harness: &Harness) {
-    let start = StartSweep { trigger: Trigger::Request, dry_run: false, origin: Origin::default() };
+    let origin = Origin::default();
+    let start =
+        StartSweep { trigger: Trigger::Request, dry_run: false, take_strays: true, origin, caller: None };
     harness.worker.gc.ask(start).await.expect("a sweep begins");
     while harness.worker.gc.ask(GetGcStatus).await.unwrap().running.is_some() {
         tokio::time::sleep(std::time::Duration::from_micros(200)).await;
@@ -178,7 +181,8 @@ async fn take_away(harness: &Harness, content: &'static [u8]) {
     assert!(harness.worker.db.write(unlink).await.unwrap());
 }
 
-/// What is left after the promise of the last push is over and a sweep went through: files and rows of what is needed.
+/// What is left after the promise of the last push is over and a sweep went through: rows of what is needed, and files when
+/// a second sweep has found those without a row again.
 async fn leaves_only(harness: &Harness, fs: &FakeFs, kept: &[&'static [u8]]) {
     harness.check_invariants();
     harness.clock.advance(std::time::Duration::from_secs(10));
@@ -186,6 +190,13 @@ async fn leaves_only(harness: &Harness, fs: &FakeFs, kept: &[&'static [u8]]) {
     let layout = harness.layout();
     let mut kept: Vec<Digest> = kept.iter().map(|content| digest(content)).collect();
     kept.sort();
+    harness.clock.advance(LONG * 2);
+    for digest in &kept {
+        let kept_until = harness.clock.now().after(LONG);
+        let keep = KeepBlob { repository: repository(), digest: *digest, kept_until };
+        assert!(harness.worker.db.write(keep).await.unwrap(), "the first sweep took what was promised");
+    }
+    sweep(harness).await;
     let mut files: Vec<Digest> = fs.tree().keys().filter_map(|path| layout.digest(path)).collect();
     files.sort();
     assert_eq!(files, kept, "files");

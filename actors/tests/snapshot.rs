@@ -74,6 +74,9 @@ impl Fs for OddFs {
     fn free_space(&self, path: &Path) -> io::Result<u64> {
         RealFs.free_space(path)
     }
+    fn device(&self, path: &Path) -> io::Result<u64> {
+        RealFs.device(path)
+    }
 }
 
 fn repository() -> RepositoryName {
@@ -94,7 +97,8 @@ async fn harness(root: &tempfile::TempDir, fs: OddFs, pace: Pace) -> Harness {
 
 async fn push(harness: &Harness, content: &[u8]) -> Digest {
     let request = BeginRequest { at: None, length: None };
-    let begin = BeginOnce { repository: repository(), algorithm: Algorithm::Sha256, request };
+    let begin =
+        BeginOnce { repository: repository(), algorithm: Algorithm::Sha256, owner: String::new(), request };
     let mut writer = harness.worker.uploads.ask(begin).await.unwrap();
     writer.append(vec![Bytes::copy_from_slice(content)]).await.unwrap();
     let digest = Digest::of(Algorithm::Sha256, content);
@@ -107,7 +111,7 @@ async fn is_visible(harness: &Harness, digest: Digest) -> bool {
 }
 
 async fn start(harness: &Harness) -> Result<i64, AskError<SnapshotError>> {
-    harness.worker.snapshots.ask(StartSnapshot { name: None, origin: Origin::default() }).await
+    harness.worker.snapshots.ask(StartSnapshot { name: None, origin: Origin::default(), caller: None }).await
 }
 
 async fn rows(harness: &Harness) -> Vec<SnapshotRow> {
@@ -141,7 +145,13 @@ fn problems(directory: &str) -> Vec<String> {
 }
 
 async fn start_sweep(harness: &Harness) -> Result<i64, AskError<GcError>> {
-    let sweep = StartSweep { trigger: Trigger::Request, dry_run: false, origin: Origin::default() };
+    let sweep = StartSweep {
+        trigger: Trigger::Request,
+        dry_run: false,
+        take_strays: false,
+        origin: Origin::default(),
+        caller: None,
+    };
     harness.worker.gc.ask(sweep).await
 }
 

@@ -104,6 +104,9 @@ impl Fs for CutFs {
     fn free_space(&self, path: &Path) -> io::Result<u64> {
         self.call().and_then(|()| RealFs.free_space(path))
     }
+    fn device(&self, path: &Path) -> io::Result<u64> {
+        self.call().and_then(|()| RealFs.device(path))
+    }
 }
 
 fn data(root: &Path, fs: Arc<dyn Fs>) -> Data {

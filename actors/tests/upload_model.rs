@@ -141,7 +141,8 @@ impl World {
             Op::Cancel => {
                 self.upload().await;
                 let (id, origin) = (self.upload.unwrap(), Origin::default());
-                let cancel = Cancel { id, repository: repository(), by: Beginner::Anybody, origin };
+                let cancel =
+                    Cancel { id, repository: repository(), by: Beginner::Anybody, origin, caller: None };
                 self.harness().worker.uploads.ask(cancel).await.unwrap();
                 self.is_over().await;
             }

@@ -39,6 +39,15 @@ fn manifests(criterion: &mut Criterion) {
             bench.iter(|| Manifest::parse(Algorithm::Sha256, media_type.clone(), body.clone()).unwrap());
         });
     }
+    // As large as a manifest may be, of a type that nobody knows, and nothing but small values.
+    let items = r#"{"a":[1,"x",null]},"#.repeat(220_000);
+    let body = bytes::Bytes::from(format!(r#"{{"x":[{items}0]}}"#));
+    let media_type = MediaType::parse("application/vnd.example+json").unwrap();
+    group.throughput(Throughput::Bytes(body.len() as u64));
+    group.sample_size(10);
+    group.bench_function("4 MiB of an unknown type", |bench| {
+        bench.iter(|| Manifest::parse(Algorithm::Sha256, media_type.clone(), body.clone()).unwrap());
+    });
     group.finish();
 }
 

@@ -119,7 +119,7 @@ mod tests {
         let parsed =
             mcr_actors::domain::Manifest::parse(Algorithm::Sha256, media_type, text.into_bytes().into())
                 .unwrap();
-        assert_eq!(parsed.blobs.len(), 2);
-        assert_eq!(parsed.subject.unwrap().digest, part.digest);
+        assert_eq!(parsed.references.len(), 2);
+        assert_eq!(parsed.subject.unwrap(), part.digest);
     }
 }

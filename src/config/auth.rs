@@ -21,6 +21,10 @@ pub struct Auth {
     pub anonymous: bool,
     /// Wrong passwords a minute, for each address and each name, before both have to wait.
     pub login_attempts_per_minute: NonZeroU32,
+    /// Tokens of logins that an account has at most; the oldest goes.
+    pub max_login_tokens: usize,
+    /// Robot tokens that an account has at most; no more are given.
+    pub max_robot_tokens: usize,
     /// Whether the built-in rule is on that lets people pull, push, delete and list.
     pub builtin_human_access: bool,
 }
@@ -55,6 +59,8 @@ impl Auth {
             token_ttl: section.bounded("token_ttl", 60 * MINUTE, 2 * MINUTE..=30 * 24 * 60 * MINUTE),
             anonymous: section.or("anonymous", false),
             builtin_human_access: section.or("builtin_human_access", true),
+            max_login_tokens: section.bounded("max_login_tokens", 1000, 1..=100_000),
+            max_robot_tokens: section.bounded("max_robot_tokens", 1000, 1..=100_000),
             login_attempts_per_minute: attempts(section.bounded(
                 "login_attempts_per_minute",
                 30,

@@ -11,6 +11,7 @@ mod log;
 mod mcias;
 mod orchestrator;
 mod paths;
+mod problem;
 mod reader;
 mod registry;
 mod server;
@@ -19,7 +20,6 @@ mod source;
 mod storage;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::Path;
 
 pub use self::audit::Audit;
@@ -28,18 +28,16 @@ pub use self::database::Database;
 pub use self::gc::Gc;
 pub use self::log::{Log, LogFormat};
 pub use self::mcias::Mcias;
+pub use self::problem::ConfigError;
 pub use self::registry::Registry;
 pub use self::server::{Server, TlsFiles};
 pub use self::setting::{PublicUrl, ServiceUrl, Size, path_argument};
 pub use self::source::Dev;
 pub use self::storage::Storage;
 
+use self::problem::Problem;
 use self::reader::Reader;
-use self::source::{Origin, Sources};
-
-/// The sections, by name.
-const SECTIONS: [&str; 9] =
-    ["server", "database", "storage", "auth", "mcias", "registry", "gc", "audit", "log"];
+use self::source::{SECTIONS, Sources};
 
 /// The configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,50 +168,6 @@ impl Config {
             .collect()
     }
 }
-
-/// Something wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Problem {
-    origin: Option<Origin>,
-    message: String,
-}
-
-impl Problem {
-    fn new(origin: Option<Origin>, message: String) -> Self {
-        Self { origin, message }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.origin {
-            Some(origin) => write!(f, "{origin}: {}", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
-/// Everything that is wrong with the configuration, a line for each.
-#[derive(Debug)]
-pub struct ConfigError {
-    problems: Vec<Problem>,
-}
-
-impl ConfigError {
-    /// Something about a key that only shows when what it names is used.
-    pub fn new(key: &str, what: impl fmt::Display) -> Self {
-        Self { problems: vec![Problem::new(None, format!("{key}: {what}"))] }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the configuration is invalid")?;
-        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 #[cfg(test)]
 mod tests;

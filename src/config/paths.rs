@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use mcr_actors::mend::{self, Use};
+
 use super::reader::Reader;
 use super::{Config, Server};
 use crate::real_path::{contains, real_path};
@@ -80,7 +82,8 @@ impl Config {
             match real_path(path) {
                 Ok(real) => *path = real,
                 Err(error) => {
-                    let what = format!("{} cannot be looked at: {error}", path.display());
+                    let mend = mend::of_file(path, Use::Read, &error);
+                    let what = format!("{} cannot be looked at: {error}{mend}", path.display());
                     return reader.section(section).problem(key, &what);
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::Problem;
+use super::problem::Problem;
 use super::setting::{Bounded, Setting};
 use super::source::{Given, Sources};
 

@@ -30,6 +30,8 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// The longest wait between two reads of a body.
     pub read_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
     /// How long a write may make no progress; zero for as long as it likes.
     pub write_timeout: Duration,
     /// How long a connection may stay without a request.
@@ -64,16 +66,29 @@ impl Server {
             public_url: section.optional("public_url"),
             trusted_proxies: section.or("trusted_proxies", Vec::new()),
             read_timeout: section.bounded("read_timeout", 30 * SECOND, SECOND..=HOUR),
-            write_timeout: section.bounded("write_timeout", Duration::ZERO, Duration::ZERO..=24 * HOUR),
+            handshake_timeout: section.bounded("handshake_timeout", 30 * SECOND, SECOND..=HOUR),
+            write_timeout: section.bounded("write_timeout", 300 * SECOND, Duration::ZERO..=24 * HOUR),
             idle_timeout: section.bounded("idle_timeout", 120 * SECOND, SECOND..=HOUR),
             shutdown_timeout: section.bounded("shutdown_timeout", 60 * SECOND, Duration::ZERO..=HOUR),
             workers: section.bounded("workers", cores(), 1..=MOST_WORKERS),
-            http2: section.or("http2", true),
+            http2: section.or("http2", false),
             max_connections: section.bounded("max_connections", 25_000, 1..=1_000_000),
             metrics_addr: section.optional("metrics_addr"),
             // Last: every key must have been asked for by then.
             listen_addr: listen_addr?,
         })
+    }
+}
+
+impl Server {
+    /// What an operator should know who lets strangers in over plain HTTP.
+    pub fn warning(&self) -> Option<&'static str> {
+        let is_open = self.tls.is_none() && !self.listen_addr.ip().is_loopback();
+        (is_open && self.trusted_proxies.is_empty() && self.public_url.is_none()).then_some(
+            "server.insecure_http is set on an address that others reach: passwords and tokens cross the network in clear; \
+             behind a proxy that speaks TLS, set server.trusted_proxies to its address and server.public_url to what \
+             clients use",
+        )
     }
 }
 

@@ -2,40 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mcr_actors::mend::{self, Use};
 use toml::de::DeTable;
 
 use super::orchestrator::is_of_a_service;
+use super::problem::{Origin, Problem};
 use super::setting::Raw;
-use super::{Problem, SECTIONS};
 
-/// Where a value was given.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Origin {
-    /// In a file, at a line; the first is 1.
-    File(Arc<Path>, usize),
-    /// By a variable.
-    Variable(String),
-    /// On the command line.
-    Flag(&'static str),
-    /// Nobody gave it: `mcrsrv dev` sets it.
-    Dev,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Self::Variable(name) => f.write_str(name),
-            Self::Flag(name) => f.write_str(name),
-            Self::Dev => f.write_str("mcrsrv dev"),
-        }
-    }
-}
+/// The sections, by name.
+pub(super) const SECTIONS: [&str; 9] =
+    ["server", "database", "storage", "auth", "mcias", "registry", "gc", "audit", "log"];
 
 /// A value and where it was given.
 #[derive(Debug, Clone)]
@@ -69,7 +49,10 @@ impl Sources {
         let text = match fs::read(path).map(String::from_utf8) {
             Ok(Ok(text)) => text,
             Ok(Err(_)) => return self.unreadable(path, "it is not UTF-8 text"),
-            Err(error) => return self.unreadable(path, &error.to_string()),
+            Err(error) => {
+                let why = format!("{error}{}", mend::of_file(path, Use::Read, &error));
+                return self.unreadable(path, &why);
+            }
         };
         let path: Arc<Path> = path.into();
         let at = |offset: usize| Origin::File(Arc::clone(&path), line(&text, offset));
@@ -118,7 +101,10 @@ impl Sources {
             let origin = Origin::Variable(name.to_owned());
             match value.into_string() {
                 Ok(value) if value.is_empty() => {}
-                Ok(value) if is_of_a_service(name, &value) => self.passed_over.push(name.to_owned()),
+                // What another container has in its variables need not be text.
+                value if is_of_a_service(name, value.as_deref().unwrap_or_default()) => {
+                    self.passed_over.push(name.to_owned());
+                }
                 Ok(value) => self.set(section, &key, Raw::Variable(value), origin),
                 Err(_) => {
                     self.problems.push(Problem::new(Some(origin), "its value is not UTF-8 text".to_owned()))

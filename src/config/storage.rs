@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use mcr_actors::mend::{self, Use};
+
 use super::reader::Section;
 use super::setting::Size;
 
@@ -20,8 +22,10 @@ pub struct Storage {
     pub uploads_before: Option<PathBuf>,
     /// The directory of snapshots; on the same file system they share the files of blobs.
     pub snapshots_path: PathBuf,
-    /// Below this much free space uploads are refused.
+    /// Below this much free space what adds is refused.
     pub min_free: Size,
+    /// Whether the stored file is read when a blob is pushed that is there already.
+    pub verify_on_push: bool,
 }
 
 impl Storage {
@@ -30,13 +34,14 @@ impl Storage {
         let uploads_path: Option<PathBuf> = section.optional("uploads_path");
         let snapshots_path: Option<PathBuf> = section.optional("snapshots_path");
         let min_free = section.or("min_free", Size::from_bytes(1 << 30));
+        let verify_on_push = section.or("verify_on_push", false);
         let layers_path = layers_path?;
         let before = layers_path.with_file_name("uploads");
         let uploads_before = (uploads_path.is_none() && before != layers_path).then_some(before);
         let uploads_path = uploads_path.unwrap_or_else(|| beside(&layers_path, "-uploads"));
         let snapshots_path = snapshots_path.unwrap_or_else(|| beside(&layers_path, "-snapshots"));
         check_file_system(section, &layers_path, &uploads_path);
-        Some(Self { layers_path, uploads_path, uploads_before, snapshots_path, min_free })
+        Some(Self { layers_path, uploads_path, uploads_before, snapshots_path, min_free, verify_on_push })
     }
 }
 
@@ -51,14 +56,14 @@ fn check_file_system(section: &mut Section<'_>, layers: &Path, uploads: &Path) {
     let mut device = |key, path: &Path| match device(path) {
         Ok(device) => Some(device),
         Err(error) => {
-            section.problem(key, &format!("{} cannot be a directory here: {error}", path.display()));
+            let mend = mend::of_file(path, Use::Directory(path), &error);
+            section.problem(key, &format!("{} cannot be a directory here: {error}{mend}", path.display()));
             None
         }
     };
-    let devices = (device("layers_path", layers), device("uploads_path", uploads));
-    if let (Some(one), Some(other)) = devices
-        && one != other
-    {
+    // What keeps the one from being seen mostly keeps the other, too, and is said once.
+    let Some(one) = device("layers_path", layers) else { return };
+    if device("uploads_path", uploads).is_some_and(|other| one != other) {
         let (uploads, layers) = (uploads.display(), layers.display());
         let message = format!(
             "{uploads} is on another file system than storage.layers_path {layers}: a finished upload is renamed \

@@ -59,6 +59,19 @@ impl Place {
 }
 
 #[test]
+fn plain_http_that_others_reach_is_told_at_start_unless_a_proxy_is_known() {
+    let place = Place::new();
+    let warns = |more: &str, listen: &str| {
+        let text = place.required().replace("127.0.0.1:0", listen) + more;
+        place.load_with(&text, &[]).unwrap().server.warning().is_some()
+    };
+    assert!(warns("", "0.0.0.0:5000") && warns("", "[::]:5000") && warns("", "192.0.2.1:5000"));
+    assert!(!warns("", "127.0.0.1:5000") && !warns("", "[::1]:5000"));
+    assert!(!warns("trusted_proxies = [\"10.0.0.1/32\"]\n", "0.0.0.0:5000"));
+    assert!(!warns("public_url = \"https://registry.example.com\"\n", "0.0.0.0:5000"));
+}
+
+#[test]
 fn what_is_required_is_enough() {
     let place = Place::new();
     let config = place.load("").unwrap();

@@ -16,6 +16,7 @@ use mcr_actors::domain::{Action, Event, EventName, Origin, Principal, Repository
 use mcr_actors::policy::{Decide, Decision, RuleId};
 use serde_json::json;
 
+use super::api::{self, Access as _, Target as _};
 use super::error::{ApiError, Code};
 use super::origin::{client, origin};
 use super::path::Target;
@@ -52,11 +53,6 @@ impl Access {
         }
     }
 
-    /// The action it is called by in logs and refusals.
-    pub fn action(self) -> &'static str {
-        self.any_of().first().map_or("-", |action| action.as_str())
-    }
-
     /// The actions of a token's scope, as clients write them.
     fn scope(self) -> &'static str {
         match self {
@@ -66,6 +62,12 @@ impl Access {
             Self::Push => "pull,push",
             Self::Delete => "delete,pull,push",
         }
+    }
+}
+
+impl api::Access for Access {
+    fn action(self) -> &'static str {
+        self.any_of().first().map_or("-", |action| action.as_str())
     }
 }
 
@@ -86,6 +88,9 @@ pub fn credentials(request: &HttpRequest) -> Result<Option<Credentials>, ApiErro
         // Whoever stands between may have looked at the other one.
         let message = "send one Authorization header, not several";
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message));
+    }
+    if value.as_bytes().trim_ascii().is_empty() {
+        return Ok(None);
     }
     let unreadable = || {
         ApiError::new(
@@ -110,6 +115,17 @@ pub fn credentials(request: &HttpRequest) -> Result<Option<Credentials>, ApiErro
             Ok(Some(Credentials::Basic { name: name.to_owned(), password: Secret::new(password) }))
         }
     }
+}
+
+/// Whether the request has an `Authorization` header of neither scheme that is known here: some clients send signatures of
+/// their own to whoever gives tokens.
+pub fn has_unknown_scheme(request: &HttpRequest) -> bool {
+    let known = |value: &header::HeaderValue| {
+        let scheme = value.as_bytes().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"basic") || scheme.eq_ignore_ascii_case(b"bearer")
+    };
+    let mut values = request.headers().get_all(header::AUTHORIZATION).peekable();
+    values.peek().is_some() && values.all(|value| !known(value))
 }
 
 /// A request on its way to its handler: who asks, and may they.
@@ -184,9 +200,7 @@ impl<'a> Inquiry<'a> {
         let state = self.state;
         let credentials = credentials(self.request).map_err(|error| self.challenge(error, None, None))?;
         let Some(credentials) = credentials else {
-            let message = "log in to use this registry";
-            let error = ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, message);
-            return Err(self.challenge(error, None, None));
+            return Err(self.challenge(ApiError::nothing_sent(), None, None));
         };
         let name = match &credentials {
             Credentials::Basic { name, .. } => Some(name.clone()),
@@ -221,7 +235,7 @@ impl<'a> Inquiry<'a> {
 
     async fn record(&self, origin: Origin, event: Event, times: u64) -> Result<(), ApiError> {
         let worker = &self.state.worker;
-        Ok(worker.db.write(Record { origin, now: worker.clock.now(), event, times }).await?)
+        Ok(worker.db.record(Record { origin, now: worker.clock.now(), event, times }).await?)
     }
 
     /// Lets the request pass when one of the actions is allowed.

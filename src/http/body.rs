@@ -1,4 +1,4 @@
-//! Bodies both ways, in pieces: nothing is ever held whole but a manifest.
+//! Bodies of blobs both ways, in pieces: nothing is ever held whole.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::error::{ApiError, Code};
+use super::readers::Opened;
 
 /// How many bytes of a body travel to an upload in one message.
 const BATCH: usize = 512 * 1024;
@@ -33,19 +34,19 @@ static JOINERS: AtomicUsize = AtomicUsize::new(0);
 const IN_FLIGHT: usize = 2;
 /// The longest that bytes wait for more of their batch, so that a slow client is seen to be alive.
 const LINGER: Duration = Duration::from_secs(1);
-/// How much of a blob is read at once.
-const PIECE: usize = 512 * 1024;
+/// A part of a blob that has no more bytes is read at once, and its file is closed.
+const AT_ONCE: u64 = 64 * 1024;
 /// How much of a refused body is read before the answer: containerd 1.6 hangs when the answer comes first.
 const DRAIN: usize = 128 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 
 /// Why a body did not come whole; `code` says what it should have been.
-fn broken(error: &PayloadError, code: Code) -> ApiError {
+pub(super) fn broken(error: &PayloadError, code: Code) -> ApiError {
     let message = format!("the request's body did not come whole: {error}");
     ApiError::new(StatusCode::BAD_REQUEST, code, message)
 }
 
-fn stalled(after: Duration, code: Code) -> ApiError {
+pub(super) fn stalled(after: Duration, code: Code) -> ApiError {
     let message = format!("nothing was received for {} s; send the request again", after.as_secs());
     ApiError::new(StatusCode::REQUEST_TIMEOUT, code, message)
 }
@@ -74,12 +75,17 @@ pub async fn receive(
     let mut unanswered = VecDeque::new();
     let mut batch = Batch::default();
     let mut received = 0;
+    let mut alive = Instant::now();
     loop {
-        let wait = batch.since.map_or(read_timeout, |since| LINGER.saturating_sub(since.elapsed()));
+        let silence = read_timeout.saturating_sub(alive.elapsed());
+        let wait = batch.since.map_or(silence, |since| LINGER.saturating_sub(since.elapsed()));
         let ended = match timeout(wait, payload.next()).await {
+            // It is no sign of life.
+            Ok(Some(Ok(piece))) if piece.is_empty() => false,
             Ok(Some(Ok(piece))) => {
                 received += piece.len() as u64;
                 batch.add(piece);
+                alive = Instant::now();
                 false
             }
             Ok(Some(Err(error))) => return Err(broken(&error, Code::BlobUploadInvalid)),
@@ -191,37 +197,12 @@ impl Joiner {
     }
 }
 
-/// Reads a small body whole: a manifest or a form.
-///
-/// # Errors
-/// 413 when it has more than `limit` bytes; with `code`, 408 when it stalls, 400 when it does not come whole.
-pub async fn collect(
-    payload: &mut Payload,
-    limit: u64,
-    read_timeout: Duration,
-    code: Code,
-) -> Result<Bytes, ApiError> {
-    let mut whole = BytesMut::new();
-    loop {
-        let next = timeout(read_timeout, payload.next()).await;
-        let Some(piece) = next.map_err(|_elapsed| stalled(read_timeout, code))? else {
-            return Ok(whole.freeze());
-        };
-        let piece = piece.map_err(|error| broken(&error, code))?;
-        if (whole.len() + piece.len()) as u64 > limit {
-            let message = format!("this body may have at most {limit} bytes");
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, message)
-                .detail(serde_json::json!({"max_bytes": limit})));
-        }
-        whole.extend_from_slice(&piece);
-    }
-}
-
-/// Reads on and throws away, within bounds, so that a client that does not listen while it sends hears the refusal.
-pub async fn drain(payload: &mut Payload) {
+/// Reads on and throws away, within bounds, so that a client that does not listen while it sends hears the refusal. Whoever
+/// pauses for longer than `read_timeout` is not waited for.
+pub async fn drain(payload: &mut Payload, read_timeout: Duration) {
     let all = async {
         let mut read = 0;
-        while let Some(Ok(piece)) = payload.next().await {
+        while let Ok(Some(Ok(piece))) = timeout(read_timeout, payload.next()).await {
             read += piece.len();
             if read > DRAIN {
                 break;
@@ -240,11 +221,15 @@ pub fn of_length(length: u64) -> BoxBody {
 /// A part of a blob on its way to a client.
 ///
 /// What is in memory is read in place; what is not is read on a blocking thread, so that a wait for the disk does not
-/// stall the worker. It yields after each piece, so that small requests keep their latency.
+/// stall the worker. It yields after each piece, so that small requests keep their latency. How long a piece is says who
+/// opened the file, and what is short comes whole.
 pub struct BlobBody {
-    file: Arc<dyn ReadFile>,
+    opened: Opened,
     at: u64,
     left: u64,
+    /// Whether it is all of it, so that the file is closed with its last byte.
+    closes: bool,
+    is_short: bool,
     rests: bool,
     /// The last piece, whose memory the next one takes when the connection has let go of it.
     last: Option<Bytes>,
@@ -252,9 +237,10 @@ pub struct BlobBody {
 }
 
 impl BlobBody {
-    /// The `length` bytes of `file` from `at`.
-    pub fn new(file: Arc<dyn ReadFile>, at: u64, length: u64) -> Self {
-        Self { file, at, left: length, rests: false, last: None, reading: None }
+    /// The `length` bytes of the file from `at`; it is closed when they are read, if nothing else of it is to be sent.
+    pub fn new(opened: Opened, at: u64, length: u64, closes: bool) -> Self {
+        let is_short = length <= AT_ONCE;
+        Self { opened, at, left: length, closes, is_short, rests: false, last: None, reading: None }
     }
 
     fn advance(&mut self, piece: BytesMut) -> Poll<Option<Result<Bytes, std::io::Error>>> {
@@ -265,13 +251,18 @@ impl BlobBody {
         self.left -= piece.len() as u64;
         self.rests = true;
         let piece = piece.freeze();
-        self.last = Some(piece.clone());
+        if self.left > 0 {
+            self.last = Some(piece.clone());
+        } else if self.closes {
+            self.opened.close();
+        }
         Poll::Ready(Some(Ok(piece)))
     }
 
     /// As long as the next piece. Memory that was written before need not be made again.
     fn buffer(&mut self) -> BytesMut {
-        let length = usize::try_from(self.left).unwrap_or(PIECE).min(PIECE);
+        let most = if self.is_short { usize::MAX } else { self.opened.piece() };
+        let length = usize::try_from(self.left).unwrap_or(most).min(most);
         match self.last.take().map(Bytes::try_into_mut) {
             Some(Ok(mut buffer)) => {
                 buffer.resize(length, 0);
@@ -281,11 +272,17 @@ impl BlobBody {
         }
     }
 
-    fn start_reading(&self, mut buffer: BytesMut) -> JoinHandle<std::io::Result<BytesMut>> {
-        let (file, at) = (Arc::clone(&self.file), self.at);
+    fn start_reading(
+        &self,
+        file: Arc<dyn ReadFile>,
+        mut buffer: BytesMut,
+    ) -> JoinHandle<std::io::Result<BytesMut>> {
+        let (at, opened) = (self.at, self.opened.clone());
+        opened.begin_reading();
         tokio::task::spawn_blocking(move || {
-            let read = file.read_at(&mut buffer, at)?;
-            buffer.truncate(read);
+            let read = file.read_at(&mut buffer, at);
+            opened.end_reading();
+            buffer.truncate(read?);
             Ok(buffer)
         })
     }
@@ -310,13 +307,16 @@ impl MessageBody for BlobBody {
             return Poll::Pending;
         }
         if self.reading.is_none() {
+            let Some(file) = self.opened.file() else {
+                return Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionAborted.into())));
+            };
             let mut buffer = self.buffer();
-            match self.file.read_cached_at(&mut buffer, self.at) {
+            match file.read_cached_at(&mut buffer, self.at) {
                 Ok(Some(read)) => {
                     buffer.truncate(read);
                     return self.advance(buffer);
                 }
-                Ok(None) => self.reading = Some(self.start_reading(buffer)),
+                Ok(None) => self.reading = Some(self.start_reading(file, buffer)),
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }

@@ -12,9 +12,11 @@ use mcr_actors::auth_cache::AuthError;
 use mcr_actors::auth_cache::password::PasswordError;
 use mcr_actors::blob_store::BlobError;
 use mcr_actors::db::DbError;
+use mcr_actors::db::failure::Trouble;
 use mcr_actors::db::queries::manifests::PublishError;
+use mcr_actors::db::queries::policy_rules::RuleChangeError;
 use mcr_actors::db::queries::users::UserError;
-use mcr_actors::domain::{DigestError, ManifestError, NameError, ReferenceError};
+use mcr_actors::domain::{Digest, DigestError, ManifestError, NameError, ReferenceError};
 use mcr_actors::gc::GcError;
 use mcr_actors::policy::PolicyError;
 use mcr_actors::readiness::Untold;
@@ -24,8 +26,10 @@ use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use super::path::PathError;
+use super::precondition::entity_tag;
 
-/// The specification's codes, one of CNCF Distribution's for paging, and two for what is our fault.
+/// The specification's codes, one of CNCF Distribution's for paging, one for preconditions, which the specification does
+/// not know, and two for what is our fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// BLOB_UNKNOWN
@@ -58,6 +62,8 @@ pub enum Code {
     TooManyRequests,
     /// PAGINATION_NUMBER_INVALID
     PaginationNumberInvalid,
+    /// PRECONDITION_FAILED
+    PreconditionFailed,
     /// UNAVAILABLE: try again later.
     Unavailable,
     /// UNKNOWN: the cause is in the log.
@@ -82,6 +88,7 @@ impl Code {
             Self::Unsupported => "UNSUPPORTED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
+            Self::PreconditionFailed => "PRECONDITION_FAILED",
             Self::Unavailable => "UNAVAILABLE",
             Self::Unknown => "UNKNOWN",
         }
@@ -147,6 +154,26 @@ impl ApiError {
         Self::new(status, Code::Unknown, message)
     }
 
+    /// What a change under `/v1` asks for is not there any more (RFC 9110 §15.5.13): the entity tag says what is.
+    fn changed_meanwhile(error: &dyn std::fmt::Display, found: &Digest) -> Self {
+        Self::admin(StatusCode::PRECONDITION_FAILED, error).header(header::ETAG, entity_tag(found))
+    }
+
+    /// A 401 says by which scheme to be let in (RFC 9110 §15.5.2); other errors are as they were.
+    pub fn challenged(self, scheme: &str) -> Self {
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                self.header(header::WWW_AUTHENTICATE, format!("{scheme} realm=\"mcr\""))
+            }
+            _ => self,
+        }
+    }
+
+    /// Nothing says who asks.
+    pub fn nothing_sent() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "log in to use this registry")
+    }
+
     /// Something of ours failed; the cause is for the log, not for the client.
     fn internal(cause: &dyn std::fmt::Display) -> Self {
         log::error!("a request failed: {cause}");
@@ -158,7 +185,7 @@ impl ApiError {
     }
 
     /// Something that is needed does not answer now.
-    fn unavailable(cause: &dyn std::fmt::Display) -> Self {
+    pub(super) fn unavailable(cause: &dyn std::fmt::Display) -> Self {
         log::warn!("a request could not be served: {cause}");
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -215,8 +242,18 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Full => Self::no_space(),
-            DbError::Unknown(cause) => Self::unavailable(&cause),
+            DbError::Unknown(cause) | DbError::Busy(cause) => Self::unavailable(&cause),
             error @ (DbError::Failed(_) | DbError::Corrupt { .. }) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<Trouble> for ApiError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Full => Self::no_space(),
+            Trouble::Busy => Self::unavailable(&"its accounts cannot be asked now"),
+            Trouble::Failed => Self::internal(&"its accounts cannot be asked"),
         }
     }
 }
@@ -247,6 +284,7 @@ impl From<UploadError> for ApiError {
         match error {
             UploadError::Refused(refusal) => refusal.into(),
             UploadError::Unknown => Self::new(S::NOT_FOUND, Code::BlobUploadUnknown, error),
+            UploadError::Lost => Self::new(S::FORBIDDEN, Code::Denied, error),
             UploadError::Busy | UploadError::TakenOver => {
                 Self::new(S::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid, error)
             }
@@ -288,11 +326,21 @@ impl From<UserError> for ApiError {
             UserError::Unknown(_) => StatusCode::NOT_FOUND,
             UserError::Taken(_)
             | UserError::LastAdministrator
-            | UserError::TooManyTokens(_)
+            | UserError::TooManyTokens { .. }
             | UserError::Role { .. } => StatusCode::CONFLICT,
+            UserError::Precondition(found) => return Self::changed_meanwhile(&error, &found),
             UserError::Db(error) => return error.into(),
         };
         Self::admin(status, error)
+    }
+}
+
+impl From<RuleChangeError> for ApiError {
+    fn from(error: RuleChangeError) -> Self {
+        match error {
+            RuleChangeError::Precondition(found) => Self::changed_meanwhile(&error, &found),
+            RuleChangeError::Db(error) => error.into(),
+        }
     }
 }
 
@@ -309,6 +357,10 @@ impl From<PublishError> for ApiError {
                 let missing: Vec<String> = digests.iter().map(ToString::to_string).collect();
                 Self::new(StatusCode::BAD_REQUEST, Code::ManifestBlobUnknown, &error)
                     .detail(json!({"missing": missing}))
+            }
+            PublishError::Precondition { ref reference, ref found } => {
+                let detail = json!({"reference": reference.to_string(), "digest": found.map(|found| found.to_string())});
+                Self::new(StatusCode::PRECONDITION_FAILED, Code::PreconditionFailed, &error).detail(detail)
             }
             PublishError::Db(error) => error.into(),
         }
@@ -349,7 +401,9 @@ impl From<ReferenceError> for ApiError {
 impl From<PathError> for ApiError {
     fn from(error: PathError) -> Self {
         match error {
-            PathError::Nothing => Self::new(StatusCode::NOT_FOUND, Code::Unsupported, error),
+            PathError::Nothing | PathError::Slashes(_) => {
+                Self::new(StatusCode::NOT_FOUND, Code::Unsupported, error)
+            }
             PathError::Name(error) => error.into(),
             PathError::Reference(error) => error.into(),
             PathError::Digest(error) => error.into(),
@@ -362,9 +416,11 @@ impl From<GcError> for ApiError {
     fn from(error: GcError) -> Self {
         match error {
             GcError::Running(_) | GcError::Held | GcError::Idle => Self::admin(StatusCode::CONFLICT, error),
+            GcError::Lost => Self::admin(StatusCode::FORBIDDEN, error),
             GcError::Db(error) => error.into(),
             GcError::Upload(error) => error.into(),
-            GcError::Blob(_) | GcError::Unavailable(_) => Self::unavailable(&error),
+            GcError::Blob(error) => error.into(),
+            GcError::Unavailable(_) => Self::unavailable(&error),
         }
     }
 }
@@ -373,6 +429,7 @@ impl From<SnapshotError> for ApiError {
     fn from(error: SnapshotError) -> Self {
         match error {
             SnapshotError::Running(_) => Self::admin(StatusCode::CONFLICT, error),
+            SnapshotError::Lost => Self::admin(StatusCode::FORBIDDEN, error),
             SnapshotError::Gc(error) => error.into(),
             SnapshotError::Db(error) => error.into(),
             SnapshotError::Thread(_) | SnapshotError::Unavailable(_) => Self::unavailable(&error),
@@ -382,7 +439,10 @@ impl From<SnapshotError> for ApiError {
 
 impl From<PolicyError> for ApiError {
     fn from(error: PolicyError) -> Self {
-        Self::unavailable(&error)
+        match error {
+            PolicyError::Db(error) => error.into(),
+            PolicyError::BadRule { .. } | PolicyError::Unavailable(_) => Self::unavailable(&error),
+        }
     }
 }
 
@@ -403,6 +463,7 @@ impl From<AuthError> for ApiError {
                 "too many failed logins; wait and try again",
             )
             .header(header::RETRY_AFTER, (retry_after.as_secs() + 1).to_string()),
+            AuthError::Own(trouble) => trouble.into(),
             AuthError::Unavailable { retry_after } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 Code::Unavailable,

@@ -4,15 +4,25 @@
 //! `h2` in front of whatever the TLS configuration offers. So the pieces that it is made of are put together here, and
 //! ALPN says what the configuration says. It does not know routes, credentials or actors.
 
+mod activity;
 mod connection;
+mod deadline;
+mod guests;
+mod heads;
+mod interim;
+mod plain;
+mod pulse;
+mod queue;
+mod unread;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Protocol, Request, Response};
+use actix_http::{ConnectionType, HttpService, Method, Protocol, Request, Response};
 use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service,
@@ -23,32 +33,41 @@ use actix_tls::accept::{TlsError, max_concurrent_tls_connect};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::AppConfig;
 use actix_web::{HttpMessage, HttpRequest};
+use ipnet::IpNet;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 
-use connection::{Activity, Connection, Place, Times, Tracked};
+use activity::{Activity, InFlight, Place};
+use connection::{Connection, Times, Tracked, serve as serve_connection};
+use guests::{Guests, Mishap};
+pub(super) use interim::is_awaited;
+use interim::{Awaited, Body100, ask_when_read};
+pub(super) use pulse::{GaveWay, Pulse, now};
+use unread::Unread;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 2048;
-
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an early refusal lingers, so that a client that is still sending reads it. With none, up to 85 % of Go
 /// clients saw a broken pipe in place of the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// After how many bytes what is gathered is written to an HTTP/1.1 connection. A piece of a blob is more, and goes at once.
-const WRITE_BUFFER: usize = 256 * 1024;
+/// After how many bytes what is gathered is written to an HTTP/1.1 connection, and the next piece of an answer waits until there
+/// are fewer: what nobody reads holds no more. The first piece of a blob is as long, later ones are longer, and each goes at once.
+const WRITE_BUFFER: usize = 32 * 1024;
 
 /// How connections are served.
 #[derive(Debug, Clone)]
 pub struct ListenOptions {
     /// Threads that serve; 1 to 512.
     pub workers: usize,
-    /// The most connections at once, over all workers; the rest wait to be accepted.
+    /// The most connections at once, over all workers; the rest wait to be accepted. One address has half of them.
     pub max_connections: usize,
+    /// Who may have more than its share of the connections.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
     /// How long a client may take to send the head of a request.
     pub head_timeout: Duration,
     /// How long a connection may stay without a request.
@@ -74,6 +93,11 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// How many requests of its connection were not answered in full yet when this one began, with itself.
 pub(super) fn in_flight(request: &HttpRequest) -> usize {
     request.extensions().get::<Place>().map_or(1, |place| place.0)
+}
+
+/// The signs of life of a request's connection.
+pub(super) fn pulse(request: &HttpRequest) -> Option<Arc<Pulse>> {
+    request.conn_data::<Rc<Activity>>().map(|activity| activity.pulse())
 }
 
 /// Serves the application on the socket: HTTP/1.1, and over TLS whatever protocols `tls` offers by ALPN.
@@ -118,28 +142,59 @@ where
         options: options.clone(),
         stop: builder.graceful_shutdown_signal(),
     };
+    let guests = Guests::new(options.max_connections, options.trusted_proxies.clone());
     let builder = match tls {
         None => builder.listen("registry", listener, move || {
-            let http = http.clone();
+            let (http, guests) = (http.clone(), Arc::clone(&guests));
             let service = http.service(app());
-            fn_service(move |io: TcpStream| {
+            let served = fn_service(move |io: TcpStream| {
                 let connection = http.connection(io, Protocol::Http1, |io| io);
                 async move { Ok::<_, DispatchError>(connection) }
-            })
-            .and_then(service)
+            });
+            welcomed(served.and_then(service), guests)
         })?,
         Some(tls) => builder.listen("registry", listener, move || {
-            let http = http.clone();
+            let (http, guests) = (http.clone(), Arc::clone(&guests));
             let service = http.service(app());
-            acceptor(&tls)
+            let patience = http.options.handshake_timeout;
+            let served = fn_service(move |io: TcpStream| plain::refuse(io, patience))
+                .map_err(TlsError::Tls)
+                .and_then(acceptor(&tls, patience))
                 .map(move |io| {
                     let protocol = negotiated(&io);
                     http.connection(io, protocol, |io| io.get_ref().0)
                 })
-                .and_then(service.map_err(TlsError::Service))
+                .and_then(service.map_err(TlsError::Service));
+            welcomed(served, guests)
         })?,
     };
     Ok(builder.run())
+}
+
+/// Serves the connections of each address up to its share, and tells how they end when they do not end well.
+fn welcomed<S>(
+    service: S,
+    guests: Arc<Guests>,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = S::Error, InitError = S::InitError>
+where
+    S: ServiceFactory<TcpStream, Config = (), Response = ()> + 'static,
+    S::Error: Mishap,
+{
+    apply_fn_factory(service, move |io: TcpStream, service: &_| {
+        let peer = io.peer_addr().map(|peer| peer.ip()).ok();
+        let guests = Arc::clone(&guests);
+        let place = peer.and_then(|peer| guests.welcome(peer));
+        let served = place.is_some().then(|| Service::call(service, io));
+        async move {
+            let Some(served) = served else { return Ok(()) };
+            let ended = serve_connection(served).await;
+            if let (Err(error), Some(peer)) = (&ended, peer) {
+                guests.tell(peer, error.level(), error);
+            }
+            drop(place);
+            ended
+        }
+    })
 }
 
 /// What is the same for all connections of a socket.
@@ -160,7 +215,7 @@ impl Http {
     }
 
     /// Wraps an accepted stream; `socket` finds the socket in it.
-    fn connection<IO>(
+    fn connection<IO: AsyncWrite + Unpin>(
         &self,
         io: IO,
         protocol: Protocol,
@@ -201,12 +256,35 @@ impl Http {
         let app = map_config(app, move |()| AppConfig::__priv_test_new(secure, address.to_string(), address));
         let app = apply_fn_factory(app, |request: Request, service: &_| {
             let in_flight = Activity::begin(&request);
+            let awaited = in_flight.as_ref().and_then(InFlight::awaited);
+            // Only a pipelined request can have made an offer that is heard here, and CONNECT is no method of a registry.
+            let ends = request.head().upgrade() || request.method() == Method::CONNECT;
+            let (request, unread) = Unread::of(request);
+            let request = match &awaited {
+                Some(awaited) => ask_when_read(request, awaited),
+                None => request,
+            };
             let answer = Service::call(service, request);
             async move {
-                let response: Response<BoxBody> = answer.await?.into();
-                Ok::<_, actix_web::HttpResponse>(
-                    response.map_body(|_, body| Tracked::new(body, in_flight).boxed()),
-                )
+                let answer = answer.await;
+                let unread = rest(unread, awaited.as_ref()).await;
+                if let Some(in_flight) = &in_flight {
+                    in_flight.is_answered();
+                }
+                if let Some(awaited) = awaited {
+                    awaited.is_over();
+                }
+                let mut response: Response<BoxBody> = answer.map_or_else(Response::from, Into::into);
+                if ends || unread.is_some() {
+                    response.head_mut().set_connection_type(ConnectionType::Close);
+                }
+                Ok::<_, actix_web::HttpResponse>(response.map_body(|_, body| {
+                    let body = match unread {
+                        Some(unread) => unread.held_with(body),
+                        None => body,
+                    };
+                    Tracked::new(body, in_flight).boxed()
+                }))
             }
         });
         let stop = self.stop.clone();
@@ -227,9 +305,20 @@ impl Http {
     }
 }
 
+/// The request's body, when its end is not to be seen now that there is an answer.
+async fn rest(unread: Option<Unread>, awaited: Option<&Awaited>) -> Option<Unread> {
+    let mut unread = unread?;
+    // A client that waits to be asked for it sends nothing.
+    if awaited.is_none_or(Awaited::is_asked) {
+        unread.finish().await;
+    }
+    (!unread.is_whole()).then_some(unread)
+}
+
 /// Makes TLS streams of accepted ones.
 fn acceptor(
     tls: &Arc<ServerConfig>,
+    patience: Duration,
 ) -> impl ServiceFactory<
     TcpStream,
     Config = (),
@@ -238,7 +327,7 @@ fn acceptor(
     InitError = (),
 > + use<> {
     let mut acceptor = Acceptor::new(ServerConfig::clone(tls));
-    acceptor.set_handshake_timeout(HANDSHAKE_TIMEOUT);
+    acceptor.set_handshake_timeout(patience);
     acceptor.map_err(TlsError::into_service_error)
 }
 

@@ -7,6 +7,8 @@ use mcr_actors::domain::{Digest, DigestError, NameError, Reference, ReferenceErr
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
+use super::api;
+
 /// What a path under `/v2` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -53,9 +55,8 @@ pub enum Shape {
     Referrers,
 }
 
-impl Shape {
-    /// The path with its parameters' names in braces.
-    pub fn template(self) -> &'static str {
+impl api::Shape for Shape {
+    fn template(self) -> &'static str {
         match self {
             Self::Base => "/v2/",
             Self::Token => "/v2/token",
@@ -70,9 +71,10 @@ impl Shape {
     }
 }
 
-impl Target {
-    /// Its kind.
-    pub fn shape(&self) -> Shape {
+impl api::Target for Target {
+    type Shape = Shape;
+
+    fn shape(&self) -> Shape {
         match self {
             Self::Base => Shape::Base,
             Self::Token => Shape::Token,
@@ -86,8 +88,7 @@ impl Target {
         }
     }
 
-    /// The repository it is about; none for what is global.
-    pub fn repository(&self) -> Option<&RepositoryName> {
+    fn repository(&self) -> Option<&RepositoryName> {
         match self {
             Self::Base | Self::Token | Self::Catalog => None,
             Self::Tags(name)
@@ -106,6 +107,9 @@ pub enum PathError {
     /// No such kind of thing.
     #[error("there is nothing at this path")]
     Nothing,
+    /// It would name something without its empty parts.
+    #[error("there is nothing at this path, which has a slash too many; the right one is {0}")]
+    Slashes(String),
     /// The repository's name is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -120,8 +124,29 @@ pub enum PathError {
     Upload,
 }
 
-/// Reads the raw path of a request, percent-encoded as it came.
+/// Whether a path is one of the OCI API's, which has errors of its own form; also with slashes too many before it.
+pub fn is_oci(raw: &str) -> bool {
+    let path = raw.trim_start_matches('/');
+    raw.starts_with('/') && (path == "v2" || path.starts_with("v2/"))
+}
+
+/// Reads the raw path of a request, percent-encoded as it came. One that has a slash too many names nothing, and is told
+/// the right path: a redirect would turn the push of some clients into a GET.
 pub fn parse(raw: &str) -> Result<Target, PathError> {
+    read(raw).map_err(|error| match without_empty_parts(raw) {
+        Some(right) if read(&right).is_ok() => PathError::Slashes(right),
+        _ => error,
+    })
+}
+
+/// The path with each run of slashes made one and without the last, where that changes it.
+pub(super) fn without_empty_parts(raw: &str) -> Option<String> {
+    let parts: Vec<&str> = raw.split('/').filter(|part| !part.is_empty()).collect();
+    let right = format!("/{}", parts.join("/"));
+    (right != raw).then_some(right)
+}
+
+fn read(raw: &str) -> Result<Target, PathError> {
     let rest = match raw.strip_prefix("/v2") {
         Some("" | "/") => return Ok(Target::Base),
         Some(rest) => rest.strip_prefix('/').ok_or(PathError::Nothing)?,
@@ -161,6 +186,7 @@ fn repository(segments: &[&str]) -> Result<RepositoryName, PathError> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::api::Target as _;
     use super::*;
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -203,32 +229,41 @@ mod tests {
 
     #[test]
     fn what_names_nothing_is_refused() {
-        for path in [
-            "/",
-            "/v1/",
-            "/v20",
-            "/v2/a",
-            "/v2/a/b/c",
-            "/v2//",
-            "/v2/tags/list",
-            "/v2/a%2Fb/tags/list",
-            "/v2/%ff",
-        ] {
+        for path in
+            ["/", "/v1/", "/v20", "/v2/a", "/v2/a/b/c", "/v2/tags/list", "/v2/a%2Fb/tags/list", "/v2/%ff"]
+        {
             assert_eq!(parse(path), Err(PathError::Nothing), "{path}");
         }
-        for path in [
-            "/v2/../tags/list",
-            "/v2/A/tags/list",
-            "/v2/a//b/tags/list",
-            "/v2/%00/tags/list",
-            "/v2/a%20b/tags/list",
-        ] {
+        for path in ["/v2/../tags/list", "/v2/A/tags/list", "/v2/%00/tags/list", "/v2/a%20b/tags/list"] {
             assert!(matches!(parse(path), Err(PathError::Name(_))), "{path}");
         }
         assert!(matches!(parse("/v2/a/manifests/"), Err(PathError::Reference(_))));
+        assert_eq!(parse("/v2/a//"), Err(PathError::Nothing));
         assert!(matches!(parse("/v2/a/manifests/sha256:bad"), Err(PathError::Reference(_))));
         assert!(matches!(parse("/v2/a/blobs/sha256:bad"), Err(PathError::Digest(_))));
         assert_eq!(parse("/v2/a/blobs/uploads/1"), Err(PathError::Upload));
+    }
+
+    #[test]
+    fn a_slash_too_many_is_told_the_right_path() {
+        let upload = "/v2/a/blobs/uploads/00000000-0000-0000-0000-000000000000";
+        let (blob, blob_and_slash) = (format!("/v2/a/blobs/{DIGEST}"), format!("/v2/a/blobs/{DIGEST}/"));
+        let cases = [
+            ("/v2//", "/v2"),
+            ("//v2/", "/v2"),
+            ("/v2/token/", "/v2/token"),
+            ("/v2/_catalog/", "/v2/_catalog"),
+            ("/v2/a/tags/list/", "/v2/a/tags/list"),
+            ("/v2/a//b/tags/list", "/v2/a/b/tags/list"),
+            ("//v2/a/manifests/v1", "/v2/a/manifests/v1"),
+            ("/v2/a/manifests/v1/", "/v2/a/manifests/v1"),
+            ("/v2/a/blobs//uploads/", "/v2/a/blobs/uploads"),
+            (&format!("{upload}/"), upload),
+            (&blob_and_slash, &blob),
+        ];
+        for (path, right) in cases {
+            assert_eq!(parse(path), Err(PathError::Slashes(right.to_owned())), "{path}");
+        }
     }
 
     /// Names whose parts are called like what a path is made of.

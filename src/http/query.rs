@@ -26,6 +26,12 @@ impl Query {
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// The first value of `key` as a media type. None has a space in it (RFC 6838 §4.2), so a space is the plus of
+    /// `+json` that a client sent as it is, and a form's encoding reads as one.
+    pub fn media_type(&self, key: &str) -> Option<String> {
+        self.get(key).map(|value| value.replace(' ', "+"))
+    }
+
     /// Every value of `key`, in order.
     pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
@@ -68,6 +74,15 @@ mod tests {
         assert_eq!(query.all("tag").collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!((query.get("digest"), query.get("from")), (Some("sha256:ab"), Some("t/x")));
         assert_eq!((query.get("empty"), query.get("none")), (None, None));
+    }
+
+    #[test]
+    fn a_media_type_keeps_its_plus_however_it_was_sent() {
+        for sent in ["application/spdx+json", "application/spdx%2Bjson", "application%2Fspdx%2bjson"] {
+            let query = Query::parse(format!("artifactType={sent}").as_bytes());
+            assert_eq!(query.media_type("artifactType").as_deref(), Some("application/spdx+json"), "{sent}");
+        }
+        assert_eq!(Query::parse(b"artifactType=").media_type("artifactType"), None);
     }
 
     #[test]

@@ -1,45 +1,99 @@
 //! `Range`, `Content-Range`, `If-None-Match`, `If-Range`: read from what clients really send. Pure.
 
-/// Which part of a blob to answer with (RFC 9110 §14).
+/// Most ranges that are answered to in one request; where more are asked for the whole blob is sent (RFC 9110 §14.2).
+const MAX_PARTS: usize = 32;
+
+/// The bytes `start..=end` of a blob, which has them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The first byte.
+    pub start: u64,
+    /// The last byte.
+    pub end: u64,
+}
+
+impl Part {
+    /// How many bytes it has: at least one.
+    pub fn length(&self) -> u64 {
+        self.end - self.start + 1
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.start <= other.end && other.start <= self.end
+    }
+
+    fn join(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
+/// Which parts of a blob to answer with (RFC 9110 §14).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
     /// All of it, with 200.
     Whole,
-    /// The bytes `start..=end`, with 206.
-    Part {
-        /// The first byte.
-        start: u64,
-        /// The last byte.
-        end: u64,
-    },
+    /// One part, with 206.
+    Part(Part),
+    /// Two parts or more, which share no byte, with 206 and `multipart/byteranges`.
+    Parts(Vec<Part>),
     /// Nothing that there is: 416.
     Unsatisfiable,
 }
 
-/// What a `Range` header asks of `size` bytes. Several ranges, other units and nonsense are ignored, as RFC 9110 allows;
-/// an end before the start is not satisfiable, as the conformance suite wants; an end past the last byte is clamped.
+/// What a `Range` header asks of `size` bytes. Other units and nonsense are ignored, as RFC 9110 allows, and so are more
+/// than 32 ranges. An end before the start is not satisfiable, as the conformance suite wants; an end past the last byte
+/// is clamped. Of several ranges those that are not satisfiable are left out and those that overlap are joined; the
+/// others come in the order in which they were asked for, since podman takes the parts by their order.
 pub fn wanted(header: Option<&str>, size: u64) -> Wanted {
-    let Some((first, last)) = header
-        .and_then(|header| header.trim().strip_prefix("bytes="))
-        .and_then(|range| range.split_once('-'))
-    else {
-        return Wanted::Whole;
-    };
-    match (number(first), number(last)) {
-        (Some(start), Some(end)) if start <= end && start < size => {
-            Wanted::Part { start, end: end.min(size - 1) }
+    let Some(ranges) = header.and_then(byte_ranges) else { return Wanted::Whole };
+    let mut asked = 0;
+    let mut parts: Vec<Part> = Vec::new();
+    for range in ranges.split(',').map(str::trim).filter(|range| !range.is_empty()) {
+        asked += 1;
+        match one(range, size) {
+            _ if asked > MAX_PARTS => return Wanted::Whole,
+            None => return Wanted::Whole,
+            Some(None) => {}
+            Some(Some(part)) => add(&mut parts, part),
         }
-        (Some(start), None) if last.trim().is_empty() && start < size => {
-            Wanted::Part { start, end: size - 1 }
-        }
-        (None, Some(length)) if first.trim().is_empty() && length > 0 && size > 0 => {
-            Wanted::Part { start: size.saturating_sub(length), end: size - 1 }
-        }
-        (Some(_), Some(_)) => Wanted::Unsatisfiable,
-        (Some(_), None) if last.trim().is_empty() => Wanted::Unsatisfiable,
-        (None, Some(_)) if first.trim().is_empty() => Wanted::Unsatisfiable,
-        _ => Wanted::Whole,
     }
+    match (asked, parts.as_slice()) {
+        (0, _) => Wanted::Whole,
+        (_, []) => Wanted::Unsatisfiable,
+        (_, [part]) => Wanted::Part(*part),
+        _ => Wanted::Parts(parts),
+    }
+}
+
+/// What follows `bytes=`, in any letter case (RFC 9110 §14.1).
+fn byte_ranges(header: &str) -> Option<&str> {
+    let (unit, ranges) = header.split_once('=')?;
+    unit.trim().eq_ignore_ascii_case("bytes").then_some(ranges)
+}
+
+/// One range: the part that it names, `Some(None)` where the blob has none of it, `None` where it is no range.
+fn one(range: &str, size: u64) -> Option<Option<Part>> {
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (first.trim(), last.trim());
+    let (start, end) = match (number(first), number(last)) {
+        (Some(start), Some(end)) => (start, end.min(size.saturating_sub(1))),
+        (Some(start), None) if last.is_empty() => (start, size.saturating_sub(1)),
+        (None, Some(0)) if first.is_empty() => return Some(None),
+        (None, Some(length)) if first.is_empty() => (size.saturating_sub(length), size.saturating_sub(1)),
+        _ => return None,
+    };
+    Some((start < size && start <= end).then_some(Part { start, end }))
+}
+
+/// Adds a part, joined with all that it overlaps, in the place of the first of them.
+fn add(parts: &mut Vec<Part>, part: Part) {
+    let mut whole = part;
+    let mut place = parts.len();
+    while let Some(at) = parts.iter().position(|other| other.overlaps(&whole)) {
+        whole = whole.join(parts.remove(at));
+        place = place.min(at);
+    }
+    parts.insert(place.min(parts.len()), whole);
 }
 
 /// Digits only; a number past the end of `u64` is as good as its end.
@@ -83,7 +137,16 @@ mod tests {
 
     #[test]
     fn ranges_as_clients_send_them() {
-        let part = |start, end| Wanted::Part { start, end };
+        let part = |start, end| Wanted::Part(Part { start, end });
+        let parts = |parts: &[(u64, u64)]| {
+            Wanted::Parts(parts.iter().map(|&(start, end)| Part { start, end }).collect())
+        };
+        let many = |count: u64| {
+            let ranges: Vec<String> = (0..count).map(|number| format!("{0}-{0}", number * 2)).collect();
+            format!("bytes={}", ranges.join(","))
+        };
+        let (most, too_many) = (many(32), many(33));
+        let each: Vec<(u64, u64)> = (0..32).map(|number| (number * 2, number * 2)).collect();
         let cases = [
             (None, 2048, Wanted::Whole),
             (Some("bytes=500-1499"), 2048, part(500, 1499)),
@@ -98,7 +161,19 @@ mod tests {
             (Some("bytes=2048-"), 2048, Wanted::Unsatisfiable),
             (Some("bytes=-0"), 2048, Wanted::Unsatisfiable),
             (Some("bytes=0-"), 0, Wanted::Unsatisfiable),
-            (Some("bytes=0-1,5-9"), 2048, Wanted::Whole),
+            (Some("bytes=0-1,5-9"), 2048, parts(&[(0, 1), (5, 9)])),
+            (Some("bytes=5-9, 0-1"), 2048, parts(&[(5, 9), (0, 1)])),
+            (Some("bytes=0-1,2-3"), 2048, parts(&[(0, 1), (2, 3)])),
+            (Some("bytes=0-5,3-9"), 2048, part(0, 9)),
+            (Some("bytes=0-1,8-9,20-29,1-8,-1"), 2048, parts(&[(0, 9), (20, 29), (2047, 2047)])),
+            (Some("bytes=0-0,5000-,-0"), 2048, part(0, 0)),
+            (Some("bytes=5000-,6000-"), 2048, Wanted::Unsatisfiable),
+            (Some("bytes=0-9,"), 2048, part(0, 9)),
+            (Some("BYTES=0-9"), 2048, part(0, 9)),
+            (Some("bytes=,"), 2048, Wanted::Whole),
+            (Some("bytes=0-1,x"), 2048, Wanted::Whole),
+            (Some(&most), 2048, parts(&each)),
+            (Some(&too_many), 2048, Wanted::Whole),
             (Some("items=0-1"), 2048, Wanted::Whole),
             (Some("bytes=a-b"), 2048, Wanted::Whole),
             (Some("bytes=-"), 2048, Wanted::Whole),
@@ -129,10 +204,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_part_lies_within_the_blob(header in "bytes=[0-9]{0,20}-[0-9]{0,20}", size in 0u64..5000) {
-            if let Wanted::Part { start, end } = wanted(Some(&header), size) {
-                prop_assert!(start <= end && end < size);
+        fn parts_lie_within_the_blob_and_share_no_byte(
+            ranges in prop::collection::vec("[0-9]{0,4}-[0-9]{0,4}", 1..40), size in 0u64..5000
+        ) {
+            let parts = match wanted(Some(&format!("bytes={}", ranges.join(","))), size) {
+                Wanted::Part(part) => vec![part],
+                Wanted::Parts(parts) => parts,
+                Wanted::Whole | Wanted::Unsatisfiable => Vec::new(),
+            };
+            prop_assert!(parts.len() <= MAX_PARTS);
+            prop_assert!(parts.iter().all(|part| part.start <= part.end && part.end < size));
+            prop_assert!(parts.iter().map(Part::length).sum::<u64>() <= size);
+            for (at, part) in parts.iter().enumerate() {
+                prop_assert!(parts[at + 1..].iter().all(|other| !other.overlaps(part)));
             }
+        }
+
+        #[test]
+        fn several_ranges_give_the_bytes_that_each_gives_alone(
+            ranges in prop::collection::vec("[0-9]{1,2}-[0-9]{1,2}", 1..32), size in 1u64..120
+        ) {
+            let bytes = |header: &str| {
+                let parts = match wanted(Some(header), size) {
+                    Wanted::Part(part) => vec![part],
+                    Wanted::Parts(parts) => parts,
+                    Wanted::Unsatisfiable => Vec::new(),
+                    Wanted::Whole => panic!("{header} was ignored"),
+                };
+                parts.iter().flat_map(|part| part.start..=part.end).collect::<std::collections::BTreeSet<u64>>()
+            };
+            let alone = ranges.iter().flat_map(|range| bytes(&format!("bytes={range}"))).collect();
+            prop_assert_eq!(bytes(&format!("bytes={}", ranges.join(","))), alone);
         }
 
         #[test]

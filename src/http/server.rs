@@ -7,8 +7,8 @@ use actix_web::{App, Error, HttpResponse};
 use mcr_actors::registry::{Registry, Worker};
 
 use super::cursor::Cursors;
+use super::entrance;
 use super::metrics::{CONTENT_TYPE, Metrics, WorkerMetrics};
-use super::routes;
 use super::state::{HttpOptions, State};
 
 /// What an application of ours is to the server.
@@ -47,7 +47,7 @@ pub fn app(registry: Registry, options: HttpOptions, metrics: Metrics) -> applic
         })
         .default_service(web::to(
             |request: actix_web::HttpRequest, payload: web::Payload, state: Data<State>| {
-                routes::serve(request, payload, state)
+                entrance::serve(request, payload, state)
             },
         ))
 }

@@ -27,6 +27,8 @@ pub struct HttpOptions {
     pub allow_sparse: bool,
     /// The most bytes of a manifest.
     pub max_manifest_size: u64,
+    /// Robot tokens that an account has at most.
+    pub max_robot_tokens: usize,
     /// Whether pulls are recorded in the audit log.
     pub audit_pulls: bool,
 }

@@ -18,7 +18,7 @@ const LONGEST_WORD: usize = 255;
 
 /// A failure with its reason.
 pub(super) fn failed(reason: impl fmt::Display) -> ProviderError {
-    ProviderError { reason: format!("MCIAS: {reason}") }
+    ProviderError::Silent { reason: format!("MCIAS: {reason}") }
 }
 
 fn nonsense(what: &str) -> ProviderError {

@@ -58,10 +58,15 @@ mod tests {
     fn an_authority_that_is_none_is_told_by_its_file() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("ca.crt");
-        for content in [None, Some(""), Some("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n")] {
+        let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        for (content, what) in [
+            (None, "cannot be read: No such file"),
+            (Some(""), "no certificate in PEM form in it"),
+            (Some(broken), "the certificate in it is damaged: "),
+        ] {
             content.into_iter().for_each(|content| std::fs::write(&file, content).unwrap());
             let error = client_config(Some(&file)).unwrap_err().to_string();
-            assert!(error.contains("ca.crt: no certificate in PEM form in it: "), "{error}");
+            assert!(error.contains(&format!("ca.crt: {what}")), "{error}");
         }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcr_actors::domain::Timestamp;
+use mcr_actors::mend::{self, Use};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
@@ -67,7 +68,7 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// A file cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), mend::of_file(path, Use::Write, source))]
     File {
         /// The file or directory.
         path: PathBuf,

@@ -2,8 +2,10 @@
 //!
 //! A file that holds no certificate is refused; nobody would be believed with it, and nobody would know why.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
+use mcr_actors::mend::{self, Use};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
@@ -11,8 +13,16 @@ use rustls::pki_types::pem::{self, PemObject};
 /// Why nobody can be believed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// The file cannot be read or is not PEM, or holds no certificate.
-    #[error("{}: no certificate in PEM form in it: {source}", path.display())]
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {source}{}", path.display(), mend::of_file(path, Use::Read, source))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is not PEM, or holds no certificate.
+    #[error("{}: {}", path.display(), super::of_pem("certificate", source))]
     Pem {
         /// The file.
         path: PathBuf,
@@ -40,15 +50,15 @@ pub enum TrustError {
 /// # Errors
 /// When it cannot be read, or holds none, or something else.
 pub fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let unreadable = |source| TrustError::Pem { path: path.to_owned(), source };
-    let found = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
-    let found = found.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    let content = std::fs::read(path).map_err(|source| TrustError::Read { path: path.to_owned(), source })?;
+    let no_pem = |source| TrustError::Pem { path: path.to_owned(), source };
+    let found = CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>().map_err(no_pem)?;
     let mut roots = RootCertStore::empty();
     for certificate in &found {
         let unusable = |source| TrustError::Certificate { path: path.to_owned(), source };
         roots.add(certificate.clone()).map_err(unusable)?;
     }
-    if found.is_empty() { Err(unreadable(pem::Error::NoItemsFound)) } else { Ok(found) }
+    if found.is_empty() { Err(no_pem(pem::Error::NoItemsFound)) } else { Ok(found) }
 }
 
 /// The authorities that the system believes, and what could not be read of them.
@@ -77,7 +87,8 @@ mod tests {
         for content in [None, Some(""), Some("hello\n"), Some(key), Some(none), Some(broken)] {
             content.into_iter().for_each(|content| std::fs::write(&file, content).unwrap());
             let error = of_file(&file).unwrap_err().to_string();
-            assert!(error.contains("ca.crt: ") && error.contains("certificate"), "{content:?}: {error}");
+            let what = if content.is_some() { "certificate" } else { "cannot be read: No such file" };
+            assert!(error.contains("ca.crt: ") && error.contains(what), "{content:?}: {error}");
         }
     }
 }

@@ -43,7 +43,8 @@ fn judge_one(certificate: &CertificateDer<'_>, now: Timestamp) -> Validity {
     if roots.add(certificate.clone().into_owned()).is_err() {
         return Validity::Good;
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), super::provider()).build();
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), super::provider::provider()).build();
     let (Ok(verifier), Ok(name)) = (verifier, ServerName::try_from("localhost")) else {
         return Validity::Good;
     };

@@ -10,7 +10,7 @@ use mcr::mcias::MciasProvider;
 use mcr_actors::ask::{AskError, Handle};
 use mcr_actors::auth_cache::{
     AuthCache, AuthError, AuthReader, AuthSettings, Authenticate, Authenticated, Credentials, Login, Logout,
-    Provider, Secret,
+    MostTokens, Provider, Secret,
 };
 use mcr_actors::clock::Clock;
 use mcr_actors::db::Db;
@@ -57,8 +57,9 @@ async fn world_with(life: Duration, more: &str) -> World {
     let provider = Arc::new(MciasProvider::start(&mcias, clock.clone()).unwrap());
     let db = Db::start(&directory.path().join("mcr.db"), &Arbiter::current()).unwrap();
     let login_attempts_per_minute = NonZeroU32::MAX;
+    let (cache_ttl, token_ttl, most_tokens) = (TTL, HOUR, MostTokens::DEFAULT);
     let settings =
-        AuthSettings { cache_ttl: TTL, token_ttl: HOUR, anonymous: false, login_attempts_per_minute };
+        AuthSettings { cache_ttl, token_ttl, anonymous: false, login_attempts_per_minute, most_tokens };
     let owner = AuthCache::start(settings, provider, db, clock.clone(), &Arbiter::current()).await.unwrap();
     let readers = [AuthReader::start(&owner).await.unwrap(), AuthReader::start(&owner).await.unwrap()];
     World { stand_in, clock, readers, directory }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::stand_in::{Answer, Asked, PASSWORD, Person, StandIn, finish, printed, said};
 
 /// Each verb with what it needs; `{}` is a name that a stranger chose.
-const VERBS: &[(&str, &[&str])] = &[
+pub(crate) const VERBS: &[(&str, &[&str])] = &[
     ("audit list", &["--all"]),
     ("audit tail", &[]),
     ("completions", &["bash"]),
@@ -44,12 +44,12 @@ const VERBS: &[(&str, &[&str])] = &[
     ("token revoke", &["{}"]),
     ("upload cancel", &["{}"]),
     ("upload list", &[]),
-    ("user create", &["{}"]),
+    ("user create", &["{}", "--password-stdin"]),
     ("user delete", &["{}"]),
     ("user disable", &["{}"]),
     ("user enable", &["{}"]),
     ("user list", &[]),
-    ("user update", &["{}", "--no-roles"]),
+    ("user update", &["{}", "--no-roles", "--password-stdin"]),
 ];
 /// Those that say nothing of what a stranger can choose when all is well.
 const SILENT: &[&str] = &["completions", "gc stop", "logout", "policy delete"];
@@ -76,9 +76,9 @@ fn hostile(seed: u64) -> String {
 
 /// Every field that any verb shows.
 const FIELDS: &str = "
-    name tags manifests blobs logical_bytes exclusive_bytes digest size updated_at media_type time event actor
+    name tags manifests blobs logical_bytes exclusive_bytes digest size updated_at pushed_at media_type time event actor
     repository tag address started_at outcome dry_run bytes removed freed_bytes error_count phase finished_at
-    uploads links strays left kind owner last_active_at priority effect enabled account_types actions repositories
+    uploads links strays strays_waiting left kind owner last_active_at priority effect enabled account_types actions repositories
     description subject_uuid builtin created_by created_at account_type disabled user expires_at last_used_at
     revoked state path all_blobs all_bytes detail ok alive in_flight messages mean_us error token";
 
@@ -86,6 +86,7 @@ const FIELDS: &str = "
 fn thing(name: &str, id: u64) -> Value {
     let mut thing =
         json!({"id": id, "total": 2, "ready": true, "errors": [name], "roles": [name, name], name: name});
+    thing["platforms"] = json!([{"platform": name, "digest": name, "pull_bytes": id}]);
     for field in FIELDS.split_whitespace() {
         thing[field] = json!(name);
     }
@@ -94,7 +95,7 @@ fn thing(name: &str, id: u64) -> Value {
 }
 
 /// Answers anything with everything.
-fn everything(name: &str, asked: &Asked, count: &AtomicU64) -> Answer {
+pub(crate) fn everything(name: &str, asked: &Asked, count: &AtomicU64) -> Answer {
     let number = count.fetch_add(1, Ordering::SeqCst);
     // New entries come all the time; everything else is what it was.
     let one = thing(name, if asked.path.starts_with("/v1/audit") { number + 1 } else { 7 });
@@ -112,7 +113,8 @@ fn everything(name: &str, asked: &Asked, count: &AtomicU64) -> Answer {
     Answer::json(&all)
 }
 
-fn arguments<'a>(verb: &'a str, more: &[&'a str], name: &'a str) -> Vec<&'a str> {
+/// The command line of a verb for this name.
+pub(crate) fn arguments<'a>(verb: &'a str, more: &[&'a str], name: &'a str) -> Vec<&'a str> {
     verb.split(' ').chain(more.iter().map(|word| if *word == "{}" { name } else { word })).collect()
 }
 

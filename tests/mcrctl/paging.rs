@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::stand_in::{Answer, Asked, Person, StandIn, printed, said};
+use crate::door::{VERBS, arguments};
+use crate::stand_in::{Answer, Asked, PASSWORD, Person, StandIn, finish, printed, said};
 
 const ALL: u64 = 2500;
 
@@ -11,10 +12,13 @@ fn parameter(asked: &Asked, key: &str) -> Option<String> {
     query.split('&').find_map(|pair| pair.strip_prefix(&format!("{key}=")).map(str::to_owned))
 }
 
-/// A log of [`ALL`] entries that only a cursor leads through, as the registry's does; the page after `breaks` fails.
-fn log(asked: &Asked, breaks: u64) -> Answer {
-    let wanted: u64 = parameter(asked, "n").unwrap().parse().unwrap();
-    let begin: u64 = match parameter(asked, "last") {
+/// A log of [`ALL`] entries that only a cursor leads through, as the registry's does: it counts from the cursor on, and no further
+/// than `counted`. The page after `breaks` fails.
+fn log(asked: &Asked, breaks: u64, counted: u64) -> Answer {
+    let Some(wanted) = parameter(asked, "n") else { return Answer::json(&json!({"status": "ok"})) };
+    let wanted: u64 = wanted.parse().unwrap();
+    let cursor = parameter(asked, "last");
+    let begin: u64 = match &cursor {
         Some(cursor) => cursor.trim_start_matches("after-").parse().unwrap(),
         None => parameter(asked, "offset").unwrap().parse().unwrap(),
     };
@@ -24,8 +28,9 @@ fn log(asked: &Asked, breaks: u64) -> Answer {
     let end = (begin + wanted).min(ALL);
     let items: Vec<Value> =
         (begin..end).map(|number| json!({"id": ALL - number, "event": format!("e{number}")})).collect();
-    let next = (end - begin == wanted).then(|| format!("after-{end}"));
-    Answer::json(&json!({"total": ALL, "items": items, "next": next}))
+    let next = (items.len() as u64 == wanted).then(|| format!("after-{end}"));
+    let total = (ALL - cursor.map_or(0, |_| begin)).min(counted);
+    Answer::json(&json!({"total": total, "items": items, "next": next}))
 }
 
 fn list(server: &StandIn, more: &[&str]) -> std::process::Output {
@@ -36,14 +41,14 @@ fn list(server: &StandIn, more: &[&str]) -> std::process::Output {
 
 #[test]
 fn the_whole_log_comes_by_cursor_and_in_one_piece() {
-    let server = StandIn::start(|asked| log(asked, u64::MAX));
+    let server = StandIn::start(|asked| log(asked, u64::MAX, ALL));
     let output = list(&server, &["--all"]);
     let text = printed(&output);
     assert!(output.status.success(), "{}", said(&output));
     let events: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert!(events.iter().copied().eq((0..ALL).map(|number| format!("e{number}")).collect::<Vec<_>>()));
-    let with_cursor = server.asked().iter().filter(|asked| parameter(asked, "last").is_some()).count();
-    assert_eq!((server.asked().len(), with_cursor), (3, 2));
+    let with = |key| server.asked().iter().filter(|asked| parameter(asked, key).is_some()).count();
+    assert_eq!((with("n"), with("last")), (3, 2));
     let json: Value = serde_json::from_str(&printed(&list(&server, &["--all", "--json"]))).unwrap();
     assert_eq!((json["items"].as_array().unwrap().len() as u64, &json["total"]), (ALL, &json!(ALL)));
     let json: Value =
@@ -59,15 +64,75 @@ fn the_whole_log_comes_by_cursor_and_in_one_piece() {
     assert_eq!(last.lines().count(), 3, "{last}");
 }
 
+/// What is asked for, how many come, the total, and what the table says of the rest.
+type Case = (&'static [&'static str], u64, Option<u64>, Option<String>);
+
 #[test]
-fn what_came_before_a_failure_is_printed() {
-    let server = StandIn::start(|asked| log(asked, 2000));
-    for (more, lines) in [(&["--all"][..], 2001), (&["--all", "--json"], 1)] {
+fn a_total_is_that_of_the_whole_list_or_none_is_said() {
+    let rest = "--all shows the rest";
+    // Of a log that is counted out, and of one that is not.
+    let counted_out: &[Case] = &[
+        (&["--all"], ALL, Some(ALL), None),
+        (&["--all", "--offset", "2400"], 100, Some(ALL), None),
+        (&["--all", "--offset", "3000"], 0, Some(ALL), None),
+        (&["--limit", "3"], 3, Some(ALL), Some(format!("3 of 2500; {rest}"))),
+        (&["--limit", "1500"], 1500, Some(ALL), Some(format!("1500 of 2500; {rest}"))),
+        (&["--limit", "2500"], ALL, Some(ALL), None),
+        (&["--limit", "2600"], ALL, Some(ALL), None),
+    ];
+    let not: &[Case] = &[
+        (&["--all"], ALL, Some(ALL), None),
+        (&["--limit", "1200"], 1200, None, Some(format!("1200; {rest}"))),
+        (&["--limit", "1500"], 1500, None, Some(format!("1500; {rest}"))),
+        (&["--limit", "2500"], ALL, Some(ALL), None),
+        (&["--limit", "2600"], ALL, Some(ALL), None),
+    ];
+    for (counted, cases) in [(ALL, counted_out), (1200, not)] {
+        let server = StandIn::start(move |asked| log(asked, u64::MAX, counted));
+        for (line, items, total, rest) in cases {
+            let json: Value =
+                serde_json::from_str(&printed(&list(&server, &[*line, &["--json"]].concat()))).unwrap();
+            let seen = (json["items"].as_array().unwrap().len() as u64, json["total"].as_u64());
+            assert_eq!(seen, (*items, *total), "{line:?}, counted to {counted}");
+            let table = printed(&list(&server, line));
+            let last = table.lines().last().filter(|line| line.contains("--all"));
+            assert_eq!(last, rest.as_deref(), "{line:?}, counted to {counted}");
+        }
+    }
+}
+
+#[test]
+fn what_came_before_a_failure_is_printed_and_json_stays_open() {
+    let server = StandIn::start(|asked| log(asked, 2000, ALL));
+    for (more, lines) in [(&["--all"][..], 2001), (&["--all", "--json"], 2000)] {
         let output = list(&server, more);
         assert_eq!(output.status.code(), Some(1));
         assert!(said(&output).contains("the database is busy"), "{}", said(&output));
         let text = printed(&output);
         assert!(text.lines().count() >= lines && text.contains("e1999"), "{} lines", text.lines().count());
+        assert!(serde_json::from_str::<Value>(&text).is_err(), "half of a list looks like all of it");
+    }
+}
+
+#[test]
+fn nothing_is_printed_when_the_first_page_does_not_come() {
+    let refused = || Answer(401, String::new(), json!({"error": "the token is not valid"}).to_string());
+    let server = StandIn::start(move |asked| match asked.path.as_str() {
+        "/v1/health" => Answer::json(&Value::Null),
+        _ => refused(),
+    });
+    // Nobody listens on the port of a server that has ended.
+    let gone = StandIn::start(|_| Answer::json(&Value::Null)).url();
+    for url in [server.url(), gone] {
+        for (verb, more) in VERBS.iter().filter(|(verb, _)| !["completions", "login"].contains(verb)) {
+            for json in [&[][..], &["--json"]] {
+                let options = ["--yes", "--server", url.as_str(), "--token", "x"];
+                let line = [&options[..], &arguments(verb, more, "7"), json].concat();
+                let output = finish(Person::new().command(&line).spawn().unwrap(), PASSWORD);
+                assert_eq!(output.status.code(), Some(1), "{line:?}");
+                assert_eq!(printed(&output), "", "{line:?}");
+            }
+        }
     }
 }
 

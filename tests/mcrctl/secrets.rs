@@ -1,11 +1,28 @@
 //! Passwords and tokens go to the registry that they are for, on a way that nobody else reads, and nowhere else.
 
+use std::collections::BTreeSet;
+use std::process::Output;
+use std::sync::atomic::AtomicU64;
+
 use serde_json::json;
 
-use crate::stand_in::{Answer, PASSWORD, Person, StandIn, printed, said};
+use crate::door::{VERBS, arguments, everything};
+use crate::stand_in::{Answer, PASSWORD, Person, StandIn, finish, printed, said};
+
+/// All that a server was sent.
+fn sent(server: &StandIn) -> String {
+    server.asked().iter().map(|asked| format!("{}{}", asked.head, asked.body)).collect()
+}
+
+/// Runs a verb with a token, and a password for those that read one.
+fn run(person: &Person, server: &StandIn, line: &[&str]) -> Output {
+    let mut command = person.command(&[&["--yes"], line].concat());
+    command.envs([("MCRCTL_SERVER", server.url().as_str()), ("MCRCTL_TOKEN", "mcr_secret")]);
+    finish(command.spawn().unwrap(), PASSWORD)
+}
 
 #[test]
-fn no_redirect_is_followed_and_the_password_does_not_go_out_first() {
+fn no_verb_sends_a_secret_where_it_would_be_redirected() {
     for status in [301, 302, 303, 307, 308] {
         let target = StandIn::start(|_| Answer::json(&json!({"token": "mcr_stolen"})));
         let elsewhere = target.url().replace("127.0.0.1", "localhost");
@@ -13,20 +30,52 @@ fn no_redirect_is_followed_and_the_password_does_not_go_out_first() {
         let server = StandIn::start(move |asked| {
             Answer(status, format!("Location: {locations}{}\r\n", asked.path), String::new())
         });
-        let person = Person::new();
-        let output = person.login(&["--server", &server.url()]);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(said(&output).contains(&format!("--server {elsewhere}\n")), "{}", said(&output));
-        let sent =
-            server.asked().iter().map(|asked| format!("{}{}", asked.head, asked.body)).collect::<String>();
-        assert!(!sent.contains(PASSWORD), "the password went out: {sent}");
-        assert!(!person.file().try_exists().unwrap());
-        for verb in [&["repo", "list"][..], &["-y", "repo", "delete", "a"], &["gc", "run"], &["logout"]] {
-            let output = person.run(verb, &[("MCRCTL_SERVER", &server.url()), ("MCRCTL_TOKEN", "mcr_x")]);
-            assert_eq!(output.status.code(), Some(1), "{verb:?}");
-            assert!(said(&output).contains(&format!("--server {elsewhere}\n")), "{}", said(&output));
+        for (verb, more) in VERBS.iter().filter(|(verb, _)| *verb != "completions") {
+            let (person, before) = (Person::new(), server.asked().len());
+            let output = run(&person, &server, &arguments(verb, more, "a"));
+            assert_eq!(output.status.code(), Some(1), "{verb} at {status}");
+            assert!(said(&output).contains(&format!("--server {elsewhere}\n")), "{verb}: {}", said(&output));
+            assert_eq!(server.asked().len(), before + 1, "{verb} goes on after {status}");
+            assert!(!person.file().try_exists().unwrap(), "{verb}");
         }
+        let sent = sent(&server);
+        assert!(!sent.contains(PASSWORD), "a password went out at {status}: {sent}");
+        assert!(!sent.contains("mcr_secret"), "a token went out at {status}: {sent}");
         assert_eq!(target.asked().len(), 0, "{status} was followed");
+    }
+}
+
+#[test]
+fn the_way_is_tried_once_however_much_a_verb_asks() {
+    let count = AtomicU64::new(0);
+    let server = StandIn::start(move |asked| everything("a", asked, &count));
+    for (verb, more) in VERBS.iter().filter(|(verb, _)| !["completions", "audit tail"].contains(verb)) {
+        let before = server.asked().len();
+        // What it makes of answers that say nothing is no matter here.
+        run(&Person::new(), &server, &arguments(verb, more, "a"));
+        let asked = server.asked().split_off(before);
+        let tries: Vec<usize> = (0..asked.len()).filter(|at| asked[*at].path == "/v1/health").collect();
+        assert_eq!(tries, [0], "{verb}");
+        assert!(!asked[0].head.contains("mcr_secret") && asked[0].body.is_empty(), "{verb}");
+        let with_token = asked.iter().filter(|asked| asked.head.contains("Bearer mcr_secret")).count();
+        let expected = if *verb == "login" { 0 } else { asked.len() - 1 };
+        assert_eq!(with_token, expected, "{verb} comes without its token");
+        assert!(asked.len() > 1, "{verb} asked nothing");
+    }
+}
+
+#[test]
+fn what_is_no_registry_gets_neither_password_nor_token() {
+    let bodies = ["<html>It works!</html>", "{}", "null", "{\"status\":200}", "[\"status\"]", ""];
+    for (body, status) in bodies.iter().flat_map(|body| [200, 204, 404, 500].map(|status| (*body, status))) {
+        let server = StandIn::foreign(move |_| Answer(status, String::new(), body.to_owned()));
+        for (verb, more) in VERBS.iter().filter(|(verb, _)| *verb != "completions") {
+            let output = run(&Person::new(), &server, &arguments(verb, more, "a"));
+            assert_eq!(output.status.code(), Some(1), "{verb}: {status} {body}");
+            assert!(said(&output).contains("is no registry of this kind"), "{verb}: {}", said(&output));
+        }
+        let sent = sent(&server);
+        assert!(!sent.contains(PASSWORD) && !sent.contains("mcr_secret"), "{status} {body}: {sent}");
     }
 }
 
@@ -106,16 +155,34 @@ fn the_token_goes_to_the_registry_that_gave_it_however_that_is_written() {
 }
 
 #[test]
-fn an_authority_that_is_none_is_refused_before_anything_is_sent() {
+fn an_authority_that_is_none_is_refused_before_anything_is_sent_and_told_once() {
     let person = Person::new();
     let file = person.path("ca.crt");
     let key = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
-    for content in ["", "hello", key] {
-        std::fs::write(&file, content).unwrap();
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n");
+    let (cut, damaged, other) =
+        (format!("{begin}MAA=\n"), format!("{begin}!\n{end}"), format!("{begin}MAA=\n{end}"));
+    let none = "no certificate in PEM form in it";
+    for (content, what) in [
+        (None, "cannot be read: No such file or directory"),
+        (Some(""), none),
+        (Some("hello"), none),
+        (Some(key), none),
+        (Some(&cut), "the certificate in it has no end"),
+        (Some(&damaged), "the certificate in it is damaged: base64 decode error"),
+        (Some(&other), "a certificate in it cannot be used"),
+    ] {
+        content.into_iter().for_each(|content| std::fs::write(&file, content).unwrap());
         let line = ["--server", "https://127.0.0.1:9", "--ca-cert", file.to_str().unwrap()];
         let output = person.login(&line);
         assert_eq!(output.status.code(), Some(1));
-        assert!(said(&output).contains("no certificate in PEM form in it"), "{}", said(&output));
+        let told = said(&output);
+        let expected = format!("mcrctl: --ca-cert cannot be used: {}: {what}", file.display());
+        assert!(told.starts_with(&expected), "{told}");
+        // Whatever stands between two colons stands there once.
+        let parts: Vec<&str> = told.trim_end().split(": ").collect();
+        let once: BTreeSet<&str> = parts.iter().copied().collect();
+        assert_eq!(once.len(), parts.len(), "{told}");
         assert!(printed(&output).is_empty());
     }
 }

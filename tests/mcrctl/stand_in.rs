@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 /// What was asked, as it came.
@@ -37,7 +38,16 @@ pub(crate) struct StandIn {
 }
 
 impl StandIn {
+    /// One that says it is a registry wherever `answer` has no objection, and answers anything else so.
     pub(crate) fn start(answer: impl Fn(&Asked) -> Answer + Send + 'static) -> Self {
+        Self::foreign(move |asked| match answer(asked) {
+            Answer(200, _, _) if asked.path == "/v1/health" => Answer::json(&json!({"status": "ok"})),
+            answer => answer,
+        })
+    }
+
+    /// One that answers everything so, and may be no registry at all.
+    pub(crate) fn foreign(answer: impl Fn(&Asked) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (asked, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));

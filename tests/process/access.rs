@@ -1,8 +1,8 @@
 //! Every route of the table: nobody gets in without a token, and nobody whom policy refuses.
 
 use mcr::http::auth::Access;
+use mcr::http::oci::routes::{ROUTES, Route};
 use mcr::http::path::Shape;
-use mcr::http::routes::{ROUTES, Route};
 
 use crate::support::http::Client;
 use crate::support::{Data, Server};
@@ -91,6 +91,52 @@ fn the_anonymous_are_told_that_a_login_could_help() {
         } else {
             assert_eq!(status, 401, "{route:?}");
             assert!(challenge.contains("error=\"insufficient_scope\""), "{route:?}: {challenge}");
+        }
+    }
+}
+
+/// What the token endpoint and any other route say to an `Authorization` header, or to none.
+#[test]
+fn whoever_sent_nothing_is_told_to_log_in_and_a_scheme_of_its_own_is_nothing_to_the_anonymous() {
+    let own = ["AAAAC3NzaC1lZDI1NTE5:signature", "Signature keyId=x", "Negotiate x", "x"];
+    let wrong = ["Basic !", "Basic YWRtaW46d3Jvbmc=", "Bearer nonsense"];
+    for anonymous in [false, true] {
+        let data = Data::new();
+        let server = data.start(&[("MCR_AUTH_ANONYMOUS", if anonymous { "true" } else { "false" })]);
+        let ask = |method: &str, path: &str, authorization: Option<&str>, body: &str| {
+            let headers = authorization.map(|value| ("Authorization", value));
+            let answer = server.stranger().request(method, path, headers.as_slice(), body.as_bytes());
+            // Whoever is refused is told how to be let in (RFC 9110 §15.5.2).
+            let is_told = answer.status != 401 || answer.header("www-authenticate").is_some();
+            assert!(is_told, "{method} {path} {authorization:?}: no WWW-Authenticate");
+            (answer.status, answer.text())
+        };
+        let empty = "grant_type=password&username=&password=";
+        let logging_in = |method, path, body| {
+            let (status, text) = ask(method, path, None, body);
+            assert_eq!(status, if anonymous { 200 } else { 401 }, "{method} {path}: {text}");
+            assert!(anonymous || text.contains("log in to use this registry"), "{method} {path}: {text}");
+        };
+        logging_in("GET", "/v2/token", "");
+        for nothing in ["", " "] {
+            let (status, text) = ask("GET", "/v2/token", Some(nothing), "");
+            assert_eq!(status, if anonymous { 200 } else { 401 }, "{nothing:?}: {text}");
+            assert!(anonymous || text.contains("log in to use this registry"), "{nothing:?}: {text}");
+        }
+        logging_in("POST", "/v2/token", empty);
+        logging_in("POST", "/v2/token", "grant_type=password");
+        logging_in("POST", "/v1/auth/login", r#"{"username":"","password":""}"#);
+        for (path, what) in [("/v2/", ""), ("/v1/users", "")] {
+            let (status, text) = ask("GET", path, None, what);
+            assert!(status == 401 && text.contains("log in to use this registry"), "{path}: {status} {text}");
+        }
+        for scheme in own {
+            let (status, text) = ask("GET", "/v2/token", Some(scheme), "");
+            assert_eq!(status, if anonymous { 200 } else { 401 }, "{scheme}: {text}");
+            assert_eq!(ask("GET", "/v2/", Some(scheme), "").0, 401, "{scheme}");
+        }
+        for value in wrong {
+            assert_eq!(ask("GET", "/v2/token", Some(value), "").0, 401, "{value}");
         }
     }
 }

@@ -283,6 +283,30 @@ fn too_many_wrong_passwords_have_to_wait() {
 }
 
 #[test]
+fn whoever_guesses_from_elsewhere_does_not_lock_out_who_has_logged_in_from_home() {
+    let data = Data::new();
+    let server = data.start(&[
+        ("MCR_AUTH_LOGIN_ATTEMPTS_PER_MINUTE", "3"),
+        ("MCR_AUTH_CACHE_TTL", "0s"),
+        ("MCR_SERVER_TRUSTED_PROXIES", "127.0.0.0/8"),
+    ]);
+    let attempt = |address: &str, password: &str| {
+        let body = json!({"username": "admin", "password": password}).to_string();
+        let headers = [("X-Forwarded-For", address), ("Content-Type", "application/json")];
+        let answer = server.stranger().request("POST", "/v1/auth/login", &headers, body.as_bytes());
+        (answer.status, answer.header("retry-after").map(|wait| wait.parse::<u64>().unwrap()))
+    };
+    let right = password(&server);
+    assert_eq!(attempt("192.0.2.1", &right).0, 200);
+    for number in 0..20 {
+        attempt(&format!("198.51.100.{number}"), &format!("guess {number}"));
+    }
+    let (status, wait) = attempt("192.0.2.2", &right);
+    assert!(status == 429 && (1..=21).contains(&wait.unwrap()), "{status} {wait:?}");
+    assert_eq!(attempt("192.0.2.1", &right).0, 200, "who is at home was locked out");
+}
+
+#[test]
 fn guesses_made_at_once_are_limited_like_those_made_one_after_another() {
     let data = Data::new();
     let server = data.start(&[("MCR_AUTH_LOGIN_ATTEMPTS_PER_MINUTE", "3")]);

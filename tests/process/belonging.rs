@@ -78,6 +78,43 @@ fn registry(data: &Data, seed: u64) -> (PathBuf, Promised) {
     (data.path().join("data"), promised)
 }
 
+/// The number of starts that the database and the marker of the blobs tell.
+fn starts(data: &Path) -> (u64, String) {
+    let database = rusqlite::Connection::open(data.join("mcr.db")).unwrap();
+    let told = database.query_row("SELECT starts FROM registry", [], |row| row.get(0)).unwrap();
+    (told, std::fs::read_to_string(data.join("layers/.mcr-registry")).unwrap())
+}
+
+#[test]
+fn after_a_repair_a_copy_of_the_database_from_before_is_older_and_a_snapshot_changes_nothing() {
+    let data = Data::new();
+    let (good, promised) = registry(&data, 1);
+    let before = data.path().join("before");
+    copy(&good, &before);
+    let counted = starts(&good);
+    // Whatever was copied before a snapshot is as good after it: it only reads.
+    said(0, &["snapshot", "--data", text(&good), "--to", text(&data.path().join("snapshot"))]);
+    assert_eq!(starts(&good), counted);
+    let (path, _) = promised.0.first().unwrap();
+    let (_, hex) = path.rsplit_once(':').unwrap();
+    let blob = good.join("layers/sha256").join(&hex[..2]).join(hex);
+    std::fs::write(&blob, b"other bytes").unwrap();
+    said(1, &["verify", "--data", text(&good), "--repair"]);
+    assert!(!blob.try_exists().unwrap(), "it was not moved aside");
+    assert!(starts(&good).0 > counted.0);
+    let repaired = data.path().join("repaired");
+    copy(&good, &repaired);
+    with_database_of(&good, &before);
+    let tree = tree_of(&good);
+    let told = refusal(&good);
+    assert!(told.contains("nothing was changed") && told.contains("older"), "{told}");
+    let told = said(1, &["verify", "--data", text(&good), "--repair"]);
+    assert!(told.contains("nothing was changed"), "{told}");
+    assert_eq!(tree_of(&good).keys().collect::<Vec<_>>(), tree.keys().collect::<Vec<_>>());
+    with_database_of(&good, &repaired);
+    drop(data.start(&[]));
+}
+
 #[test]
 fn what_does_not_belong_together_is_refused_and_left_as_it_was() {
     let (mine, others) = (Data::new(), Data::new());

@@ -33,6 +33,92 @@ fn mcrctl(data: &Data, server: &Server) -> Mcrctl {
     mcrctl
 }
 
+const HOUR: u64 = 3600;
+
+/// Puts it into the database that a sweep found this file without a row, so many seconds ago.
+fn note_stray(server: &Server, digest: &str, seconds: u64) {
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    let first_seen = "CAST(strftime('%s', 'now') AS INTEGER) * 1000 - ?2 * 1000";
+    let note = format!(
+        "INSERT INTO strays (digest, first_seen, last_sweep) VALUES (?1, {first_seen}, 0)
+         ON CONFLICT (digest) DO UPDATE SET first_seen = excluded.first_seen"
+    );
+    database.execute(&note, (digest, seconds)).unwrap();
+}
+
+/// Puts a file among the blobs that no row names; answers its digest.
+fn make_stray(server: &Server, content: &[u8]) -> String {
+    let stray = digest(content);
+    let (_, hex) = stray.split_once(':').unwrap();
+    let place = server.data.join("layers/sha256").join(&hex[..2]);
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join(hex), content).unwrap();
+    stray
+}
+
+#[test]
+fn a_file_without_a_row_goes_when_two_sweeps_have_found_it_an_hour_apart() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_GC_GRACE", "0s")]);
+    let mcrctl = mcrctl(&data, &server);
+    let blobs: Vec<Vec<u8>> = (0..40).map(|seed| Noise::new(seed).bytes(100)).collect();
+    push(&mut server.client(), "team/app", "v1", &blobs);
+    let stray = make_stray(&server, b"stray");
+    let sweep = || {
+        let report = mcrctl.json(&["gc", "run", "--wait"]);
+        (report["strays"].as_u64().unwrap(), report["strays_waiting"].as_u64().unwrap())
+    };
+    assert_eq!(sweep(), (0, 1), "it was found for the first time");
+    note_stray(&server, &stray, HOUR - 60);
+    drop(server);
+    let server = data.start(&[("MCR_GC_GRACE", "0s")]);
+    assert_eq!(sweep_again(&mcrctl, &server), (0, 1), "less than an hour apart");
+    note_stray(&server, &stray, HOUR + 60);
+    assert_eq!(sweep_again(&mcrctl, &server), (1, 0));
+    assert_eq!(server.files("layers").len(), blobs.len());
+}
+
+#[test]
+fn when_a_tenth_of_all_files_has_no_row_none_goes_without_a_word() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_GC_GRACE", "0s")]);
+    let mcrctl = mcrctl(&data, &server);
+    let blobs: Vec<Vec<u8>> = (0..40).map(|seed| Noise::new(seed).bytes(100)).collect();
+    push(&mut server.client(), "team/app", "v1", &blobs);
+    let strays: Vec<String> = (0..5).map(|number: u8| make_stray(&server, &[number])).collect();
+    strays.iter().for_each(|stray| note_stray(&server, stray, 2 * HOUR));
+    let report = mcrctl.json(&["gc", "run", "--wait"]);
+    assert_eq!((&report["strays"], &report["strays_waiting"]), (&0.into(), &5.into()), "{report}");
+    let error = report["errors"][0].as_str().unwrap();
+    assert!(error.contains("5 of 45 files have no row") && error.contains("--take-strays"), "{error}");
+    assert_eq!(server.files("layers").len(), 45);
+    let dry = mcrctl.json(&["gc", "run", "--dry-run", "--wait"]);
+    assert_eq!((&dry["strays"], &dry["strays_waiting"]), (&0.into(), &5.into()), "{dry}");
+    let items = mcrctl.json(&["gc", "items", &dry["id"].to_string()]);
+    let mut listed: Vec<String> = items["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["name"].as_str().unwrap().to_owned())
+        .collect();
+    let mut expected = strays.clone();
+    listed.sort();
+    expected.sort();
+    assert_eq!(listed, expected);
+    assert!(items["items"].as_array().unwrap().iter().all(|item| item["kind"] == "waiting_stray"), "{items}");
+    let report = mcrctl.json(&["gc", "run", "--take-strays", "--wait"]);
+    assert_eq!((&report["strays"], &report["strays_waiting"]), (&5.into(), &0.into()), "{report}");
+    assert_eq!(server.files("layers").len(), 40);
+}
+
+/// A sweep that looks at all files again: what went, and what stays.
+fn sweep_again(mcrctl: &Mcrctl, server: &Server) -> (u64, u64) {
+    mcrctl.login_as_admin(server);
+    let report = mcrctl.json(&["gc", "run", "--take-strays", "--wait"]);
+    (report["strays"].as_u64().unwrap(), report["strays_waiting"].as_u64().unwrap())
+}
+
 #[test]
 fn a_dry_run_lists_exactly_what_a_sweep_takes() {
     let data = Data::new();
@@ -44,13 +130,12 @@ fn a_dry_run_lists_exactly_what_a_sweep_takes() {
     push(&mut client, "team/other", "v1", &blobs[2..3]);
     delete(&mut client, &format!("/v2/team/app/manifests/{gone}"));
     std::fs::write(server.files("layers")[0].with_file_name("stranger"), b"not ours").unwrap();
-    let stray = digest(b"stray");
-    let (_, hex) = stray.split_once(':').unwrap();
-    let place = server.data.join("layers/sha256").join(&hex[..2]);
-    std::fs::create_dir_all(&place).unwrap();
-    std::fs::write(place.join(hex), b"stray").unwrap();
+    let stray = make_stray(&server, b"stray");
+    // Found twice, an hour apart, it may go.
+    note_stray(&server, &stray, 2 * HOUR);
 
-    let report = mcrctl.json(&["gc", "run", "--dry-run", "--wait"]);
+    let word = "--take-strays";
+    let report = mcrctl.json(&["gc", "run", "--dry-run", word, "--wait"]);
     assert_eq!((&report["removed"], &report["strays"]), (&1.into(), &1.into()), "{report}");
     assert_eq!(report["repositories"]["team/app"]["bytes"], 1000);
     let items = mcrctl.json(&["gc", "items", &report["id"].to_string()]);
@@ -58,7 +143,7 @@ fn a_dry_run_lists_exactly_what_a_sweep_takes() {
     assert_eq!(found, [("blob", digest(&blobs[3]).as_str()), ("stray", stray.as_str())]);
     assert_eq!(server.files("layers").len(), 6, "a dry run took something");
 
-    let report = mcrctl.json(&["gc", "run", "--wait"]);
+    let report = mcrctl.json(&["gc", "run", word, "--wait"]);
     assert_eq!(
         (&report["outcome"], &report["removed"], &report["strays"]),
         (&"done".into(), &1.into(), &1.into())
@@ -102,6 +187,13 @@ fn a_sweep_that_is_told_to_have_ended_is_in_nobodys_way() {
     }
 }
 
+/// As if a minute had gone by since manifests lost their tags: a sweep leaves what happened while commits were late.
+pub(crate) fn age_untagged(server: &Server) {
+    let database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+    database.busy_timeout(Duration::from_secs(10)).unwrap();
+    database.execute("UPDATE manifest_ties SET untagged_since = untagged_since - 60000", []).unwrap();
+}
+
 fn pair(item: &Value) -> (&str, &str) {
     (item["kind"].as_str().unwrap(), item["name"].as_str().unwrap())
 }
@@ -113,6 +205,7 @@ fn grace_keeps_what_was_promised_and_untagged_manifests_go_when_their_time_is_ov
     let (mut client, mcrctl, blobs) = (server.client(), mcrctl(&data, &server), blobs(3));
     let old = push(&mut client, "a", "v1", &blobs[..1]);
     let new = push(&mut client, "a", "v1", &blobs[1..]);
+    age_untagged(&server);
     let report = mcrctl.json(&["gc", "run", "--wait"]);
     assert_eq!((&report["manifests"], &report["removed"]), (&1.into(), &0.into()), "{report}");
     assert_eq!(client.get(&format!("/v2/a/manifests/{old}")).status, 404);

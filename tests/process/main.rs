@@ -4,11 +4,18 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod accounts;
 mod admin;
 mod belonging;
+mod clocks;
 mod collect;
 mod concurrency;
+mod crowd;
+mod endings;
+mod floor;
 mod full_disk;
+mod ground;
+mod held;
 mod hidden;
 mod kill;
 mod kill_sweep;
@@ -16,11 +23,15 @@ mod malformed;
 mod matrix;
 mod memory;
 mod operation;
+mod peers;
 mod protocol;
 mod race;
+mod references;
 mod restore;
 mod snapshot;
 mod support;
+mod unread;
+mod unsettled;
 mod uploads;
 mod verify;
 mod week;

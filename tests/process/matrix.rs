@@ -2,9 +2,10 @@
 
 use mcr::http::admin::path::Shape as AdminShape;
 use mcr::http::admin::routes::{Access as AdminAccess, ROUTES as ADMIN_ROUTES, Route as AdminRoute};
+use mcr::http::api::Shape as _;
 use mcr::http::auth::Access;
+use mcr::http::oci::routes::{ROUTES, Route};
 use mcr::http::path::Shape;
-use mcr::http::routes::{ROUTES, Route};
 use serde_json::{Value, json};
 
 use crate::support::http::{Client, Response};
@@ -96,7 +97,7 @@ fn granted(route: &Route) -> u16 {
         (Shape::Manifest, "DELETE") => 404,
         (Shape::Blob, "GET" | "HEAD" | "DELETE") => 404,
         (Shape::Uploads, "POST") => 202,
-        (Shape::Upload, "GET" | "PATCH" | "DELETE") => 404,
+        (Shape::Upload, "GET" | "HEAD" | "PATCH" | "DELETE") => 404,
         // Without a digest.
         (Shape::Upload, "PUT") => 400,
         other => panic!("write down what {other:?} answers"),
@@ -142,7 +143,7 @@ fn admin_granted(route: &AdminRoute, who: Who) -> &'static [u16] {
         (Login | Users | Tokens | Rules | PolicyTest, "POST") => &[400],
         (Logout, "POST") if who == Who::Anonymous => &[400],
         (Logout, "POST") => &[204],
-        (Repository | Rule, "GET") => &[404],
+        (Repository | Rule | User, "GET") => &[404],
         (SweepItems, "GET") => &[200, 404],
         (Repository | RepositoryTag | User | Token | Upload | Rule, "DELETE") => &[404],
         (User, "PATCH") => &[400],

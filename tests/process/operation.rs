@@ -162,16 +162,19 @@ fn readiness_says_what_is_missing() {
         checks.map(|check| (check["name"].as_str().unwrap().to_owned(), check["ok"] == true)).collect()
     };
     let all = |storage, free| {
-        let checks = [("database", true), ("storage", storage), ("free space", free)];
-        let more = [("provider", true), ("actors", true)];
+        let checks = [("database", true), ("commits", true), ("storage", storage), ("free space", free)];
+        let more = [("upload places", storage), ("provider", true), ("actors", true)];
         checks.into_iter().chain(more).map(|(name, ok)| (name.to_owned(), ok)).collect::<Vec<_>>()
     };
     assert_eq!(lines(&expect(&mut admin, 200, "GET", "/v1/ready", Value::Null)), all(true, true));
     assert!(server.files("uploads").is_empty());
     let (uploads, away) = (server.data.join("uploads"), server.data.join("away"));
     std::fs::rename(&uploads, &away).unwrap();
+    // Where there is nothing it would be made again.
+    std::os::unix::fs::symlink("nowhere", &uploads).unwrap();
     report_grows_old();
     assert_eq!(lines(&expect(&mut admin, 503, "GET", "/v1/ready", Value::Null)), all(false, false));
+    std::fs::remove_file(&uploads).unwrap();
     std::fs::rename(&away, &uploads).unwrap();
     report_grows_old();
     expect(&mut admin, 200, "GET", "/v1/ready", Value::Null);

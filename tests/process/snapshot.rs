@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::Data;
 use crate::support::content::{Noise, digest, manifest};
 use crate::support::http::Client;
 use crate::support::mcrctl::Mcrctl;
 use crate::support::snapshots::{Promised, ended, json_of, listed, restored, said, taken, text};
+use crate::support::{Data, StopLater};
 
 /// Pushes images, and deletes every second one, until it is told to stop.
 fn push_and_delete(mut client: Client, number: u64, promised: &Mutex<Promised>, stop: &AtomicBool) {
@@ -32,15 +32,6 @@ fn push_and_delete(mut client: Client, number: u64, promised: &Mutex<Promised>, 
             let gone = format!("/v2/{repository}/blobs/{}", digest(&blobs[0]));
             assert_eq!(client.request("DELETE", &gone, &[], b"").status, 202);
         }
-    }
-}
-
-/// Tells the clients to stop, also when the test fails before.
-struct StopLater<'a>(&'a AtomicBool);
-
-impl Drop for StopLater<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::support::admin::value;
+use serde_json::json;
+
+use crate::support::admin::{expect, token_of, value};
 use crate::support::content::{Noise, digest};
 use crate::support::http::{Client, Response, read_head};
 use crate::support::{Data, Server};
@@ -172,9 +174,38 @@ fn too_many_uploads_and_too_large_blobs_are_refused_with_the_bound() {
 }
 
 #[test]
+fn nobody_is_refused_for_the_places_that_somebody_else_holds() {
+    let data = Data::new();
+    let server = data.start(&[("MCR_REGISTRY_MAX_UPLOADS", "6")]);
+    let account = json!({"name": "mallory", "account_type": "human", "password": "a long enough password"});
+    expect(&mut server.client(), 201, "POST", "/v1/users", account);
+    let mut greedy = token_of(&server, "mallory", "a long enough password");
+    let begin = |client: &mut Client| client.request("POST", "/v2/a/blobs/uploads/", &[], b"");
+    let with_bytes = begin(&mut greedy).location();
+    assert_eq!(greedy.request("PATCH", &with_bytes, &[], b"bytes").status, 202);
+    for _ in 1..6 {
+        assert_eq!(begin(&mut greedy).status, 202);
+    }
+    assert_eq!(begin(&mut greedy).status, 429, "who holds the most waits");
+    let mut pusher = server.client();
+    let mine: Vec<String> = (0..3)
+        .map(|_| begin(&mut pusher))
+        .map(|begun| {
+            assert_eq!(begun.status, 202, "{}", begun.text());
+            begun.location()
+        })
+        .collect();
+    assert_eq!(begin(&mut pusher).status, 429, "half of the places are its own by now");
+    assert_eq!(greedy.get(&with_bytes).header("range"), Some("0-4"), "those without a byte went first");
+    for location in mine {
+        assert_eq!(pusher.get(&location).status, 204);
+    }
+}
+
+#[test]
 fn one_request_uploads_that_are_refused_or_cut_leave_room_for_good_ones() {
     let data = Data::new();
-    let server = data.start(&[("MCR_REGISTRY_MAX_UPLOADS", "3"), ("MCR_REGISTRY_MAX_BLOB_SIZE", "3MiB")]);
+    let server = data.start(&[("MCR_REGISTRY_MAX_UPLOADS", "6"), ("MCR_REGISTRY_MAX_BLOB_SIZE", "3MiB")]);
     let mut client = server.client();
     let post = format!("/v2/a/blobs/uploads/?digest={}", digest(b"abc"));
     for _ in 0..4 {

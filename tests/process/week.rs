@@ -157,7 +157,7 @@ fn its_file_is_its_owners_and_its_failures_say_what_to_do() {
 #[test]
 fn it_trusts_the_authority_that_it_is_given_and_no_other() {
     let data = Data::new();
-    let server = data.start_tls();
+    let server = data.start_tls(&[]);
     let mcrctl = Mcrctl::new(&data.path().join("home"));
     let (url, authority) = (format!("https://{}", server.address), server.data.join("tls/ca.crt"));
     let password = std::fs::read_to_string(server.data.join("admin-password")).unwrap();

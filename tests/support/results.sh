@@ -39,6 +39,7 @@ results_step() {
         ;;
     esac
     echo "$verdict ($((SECONDS - began)) s)"
+    printf '%s\t%s\n' "$name" "$verdict" >>"$RESULTS/verdicts"
     case $verdict in
     FAILED*) tail -n 60 "$log" | sed 's/^/    | /' ;;
     esac

@@ -44,6 +44,9 @@ fail() {
     exit 1
 }
 
+# client NAME VERSION: who is tried, for the table of clients.
+client() { printf 'client: %s|%s\n' "$1" "$2"; }
+
 # say WHAT: the next check, so that a failure can be placed.
 say() { echo "== $*"; }
 

@@ -18,11 +18,12 @@ use tokio::sync::oneshot;
 pub use self::upkeep::{Administer, CacheState, ObserveCache, Purge};
 use super::anonymous::{self, keyed_hash};
 use super::cache::{Cache, Finding, Key};
-use super::limiter::{Admission, Attempt, Limiter};
+use super::limiter::{Admission, Attempt, Judged, Limiter};
 use super::provider::{Provider, ProviderError, Validation};
 use super::{AuthError, AuthSettings, Authenticated, Credentials, Secret, TokenHash};
 use crate::ask::{AskError, Handle};
 use crate::clock::Clock;
+use crate::db::failure::Trouble;
 use crate::db::queries::identity::EnsureSecret;
 use crate::db::{Db, DbError};
 use crate::domain::{Principal, Timestamp};
@@ -201,7 +202,10 @@ impl Found {
 
 fn unavailable(error: &ProviderError) -> AuthError {
     log::warn!("{error}");
-    AuthError::Unavailable { retry_after: RETRY_AFTER }
+    match error {
+        ProviderError::Silent { .. } => AuthError::Unavailable { retry_after: RETRY_AFTER },
+        ProviderError::Own { trouble, .. } => AuthError::Own(*trouble),
+    }
 }
 
 impl AuthCache {
@@ -311,9 +315,7 @@ impl AuthCache {
     ) -> ResponseFuture<Result<Found, AuthError>> {
         let (reply, answer) = oneshot::channel();
         self.put(Question { key, credentials, address, reply }, context);
-        Box::pin(
-            async move { answer.await.unwrap_or(Err(AuthError::Unavailable { retry_after: RETRY_AFTER })) },
-        )
+        Box::pin(async move { answer.await.unwrap_or(Err(AuthError::Own(Trouble::Busy))) })
     }
 
     fn token_judged(&mut self, from: IpAddr) {
@@ -343,6 +345,7 @@ impl AuthCache {
             return waiting.push(question.reply);
         }
         let attempt = question.attempt(self.provider.as_ref());
+        let attempt = attempt.map(|attempt| self.limiter.recognised(attempt));
         let from = question.address.filter(|_| attempt.is_none());
         if from.is_some_and(|from| self.tokens.get(&from).is_some_and(|asked| *asked >= TOKENS_AT_ONCE)) {
             return question.answer(Err(AuthError::TooMany { retry_after: RETRY_AFTER }));
@@ -361,9 +364,13 @@ impl AuthCache {
         let until = self.now().after(self.settings.cache_ttl);
         let asked = async move { ask_provider(provider.as_ref(), &credentials, until).await };
         context.spawn(asked.into_actor(self).map(move |finding, cache, context| {
-            let was_wrong = matches!(finding, Ok(Finding::Nobody));
+            let judged = match finding {
+                Ok(Finding::Nobody) => Judged::Wrong,
+                Ok(_) => Judged::Right,
+                Err(_) => Judged::Not,
+            };
             let over = match from {
-                Some(from) if was_wrong => cache.limiter.fail(from).err(),
+                Some(from) if judged == Judged::Wrong => cache.limiter.fail(from).err(),
                 _ => None,
             };
             cache.conclude(
@@ -378,7 +385,7 @@ impl AuthCache {
                 cache.token_judged(from);
             }
             if let Some(attempt) = attempt {
-                cache.limiter.settle(attempt, was_wrong);
+                cache.limiter.settle(attempt, judged);
                 for parked in std::mem::take(&mut cache.parked) {
                     cache.put(parked, context);
                 }
@@ -428,6 +435,7 @@ impl Actor for AuthCache {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(LIMIT);
+        self.watch_others(context);
     }
 }
 

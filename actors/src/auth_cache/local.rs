@@ -2,24 +2,27 @@
 //!
 //! Tokens are 256 random bits, kept only as their SHA-256.
 
+pub mod reset;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::password::{PasswordError, Passwords};
+use super::password::{NewPassword, PasswordError, PasswordRule, Passwords};
 use super::provider::{Provider, ProviderError, Validation, Verdict};
-use super::{AuthSettings, LoggedIn, Secret};
+use super::token::PREFIX;
+pub use super::token::{is_token, new_token};
+use super::{AuthSettings, LoggedIn, MostTokens, Secret};
 use crate::ask::AskError;
 use crate::clock::Clock;
+use crate::db::failure::Trouble;
 use crate::db::queries::identity::{
-    FindAccount, FindToken, InsertAccount, InsertToken, PurgeTokens, RevokeToken, TouchToken, person,
+    FindAccount, FindToken, HasAccount, InsertAccount, InsertToken, PurgeTokens, RevokeToken, TouchToken,
+    person,
 };
+use crate::db::queries::users::UserError;
 use crate::db::{Db, DbError};
-use crate::domain::{Principal, Timestamp};
+use crate::domain::{ADMIN, AccountName, AccountNameError, Principal, Timestamp};
 
-/// What every token begins with, so that one is recognised where it leaked.
-const PREFIX: &str = "mcr_";
-/// The randomness of a token, in bytes.
-const TOKEN_BYTES: usize = 32;
 /// How long a lapsed token stays known: no upload that was begun with it is older.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How exactly the last use of a robot token is noted.
@@ -34,45 +37,40 @@ pub struct LocalProvider {
     clock: Clock,
     passwords: Passwords,
     token_ttl: Duration,
+    most_tokens: MostTokens,
 }
 
-fn unavailable(error: impl std::fmt::Display) -> ProviderError {
-    ProviderError { reason: error.to_string() }
+fn failed(error: AskError<DbError>) -> ProviderError {
+    ProviderError::Own { trouble: Trouble::from(&error), reason: error.to_string() }
 }
 
-/// A new token: 256 random bits in hexadecimal digits.
-///
-/// # Errors
-/// When the system gives no randomness.
-pub fn new_token() -> Result<Secret, getrandom::Error> {
-    let mut random = [0; TOKEN_BYTES];
-    getrandom::fill(&mut random)?;
-    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Secret::new(format!("{PREFIX}{digits}")))
+fn busy(error: PasswordError) -> ProviderError {
+    ProviderError::Own { trouble: Trouble::Busy, reason: error.to_string() }
 }
 
-/// Whether it looks like what [`new_token`] makes.
-pub fn is_token(secret: &Secret) -> bool {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let digits = secret.expose().strip_prefix(PREFIX);
-    digits.is_some_and(|digits| digits.len() == 2 * TOKEN_BYTES && digits.bytes().all(is_digit))
+fn no_randomness(error: getrandom::Error) -> ProviderError {
+    ProviderError::Own { trouble: Trouble::Failed, reason: error.to_string() }
 }
 
 impl LocalProvider {
     /// Knows the accounts of `db`.
     pub fn new(db: Db, clock: Clock, passwords: Passwords, settings: &AuthSettings) -> Self {
-        Self { db, clock, passwords, token_ttl: settings.token_ttl }
+        Self { db, clock, passwords, token_ttl: settings.token_ttl, most_tokens: settings.most_tokens }
     }
 
     async fn find(&self, token: &Secret) -> Result<Validation, ProviderError> {
-        let Some(found) = self.db.read(FindToken(token.token_hash())).await.map_err(unavailable)? else {
+        let Some(found) = self.db.read(FindToken(token.token_hash())).await.map_err(failed)? else {
             return Ok(Validation::Invalid);
         };
         let now = self.clock.now();
         let noted = found.last_used_at.is_some_and(|noted| now.since(noted) < NOTED);
         if found.of_robot && !found.revoked && !noted {
             let touch = TouchToken { hash: token.token_hash(), now };
-            self.db.write(touch).await.map_err(unavailable)?;
+            match self.db.write(touch).await {
+                // A note of its use is no reason to refuse it.
+                Ok(()) | Err(AskError::Refused(DbError::Full)) => {}
+                Err(error) => return Err(failed(error)),
+            }
         }
         let principal = Arc::new(found.principal);
         Ok(match found.expires_at {
@@ -83,21 +81,22 @@ impl LocalProvider {
     }
 
     async fn check(&self, name: &str, password: &Secret) -> Result<Option<Arc<Principal>>, ProviderError> {
-        let account = self.db.read(FindAccount(name.to_owned())).await.map_err(unavailable)?;
+        let account = self.db.read(FindAccount(name.to_owned())).await.map_err(failed)?;
         let (principal, hash) = match account {
             Some(account) => (Some(account.principal), account.password_hash),
             None => (None, None),
         };
-        let right = self.passwords.verify(password.clone(), hash).await.map_err(unavailable)?;
+        let right = self.passwords.verify(password.clone(), hash).await.map_err(busy)?;
         Ok(principal.filter(|_| right).map(Arc::new))
     }
 
     async fn issue(&self, principal: Arc<Principal>) -> Result<LoggedIn, ProviderError> {
-        let token = new_token().map_err(unavailable)?;
+        let token = new_token().map_err(no_randomness)?;
         let now = self.clock.now();
         let (user_id, expires_at) = (principal.subject.clone(), now.after(self.token_ttl));
-        let insert = InsertToken { hash: token.token_hash(), user_id, expires_at, now };
-        self.db.write(insert).await.map_err(unavailable)?;
+        let most = self.most_tokens.logins;
+        let insert = InsertToken { hash: token.token_hash(), user_id, expires_at, most, now };
+        self.db.write(insert).await.map_err(failed)?;
         Ok(LoggedIn { token, principal, expires_at })
     }
 }
@@ -130,7 +129,7 @@ impl Provider for LocalProvider {
 
     fn logout<'a>(&'a self, token: &'a Secret) -> Verdict<'a, ()> {
         let revoke = RevokeToken { hash: token.token_hash(), now: self.clock.now() };
-        Box::pin(async { self.db.write(revoke).await.map_err(unavailable) })
+        Box::pin(async { self.db.write(revoke).await.map_err(failed) })
     }
 
     fn check(&self) -> Verdict<'_, ()> {
@@ -141,7 +140,7 @@ impl Provider for LocalProvider {
     fn purge(&self) -> Verdict<'_, ()> {
         let before: Timestamp = self.clock.now().before(REMEMBERED);
         Box::pin(async move {
-            while self.db.write(PurgeTokens { before, limit: PURGE }).await.map_err(unavailable)? == PURGE {}
+            while self.db.write(PurgeTokens { before, limit: PURGE }).await.map_err(failed)? == PURGE {}
             Ok(())
         })
     }
@@ -162,26 +161,37 @@ pub enum EnsureError {
     /// The database.
     #[error(transparent)]
     Db(#[from] AskError<DbError>),
-    /// The password.
+    /// An account is in its way.
+    #[error(transparent)]
+    Account(#[from] AskError<UserError>),
+    /// The name may not be given to an account.
+    #[error(transparent)]
+    Name(#[from] AccountNameError),
+    /// The password may not be given to an account.
+    #[error(transparent)]
+    Rule(#[from] PasswordRule),
+    /// The password could not be hashed.
     #[error(transparent)]
     Password(#[from] PasswordError),
 }
 
-/// Makes an administrator, a person, unless there is an account of this name.
+/// Makes an administrator, a person, unless there is an account of this name, whatever that is and whatever it is called.
 ///
 /// # Errors
-/// When the database fails or the password cannot be hashed.
+/// When the name or the password may not be given to an account, another account is in its way, the database fails or the
+/// password cannot be hashed.
 pub async fn ensure_admin(
     db: &Db,
     clock: &Clock,
     name: &str,
     password: &Secret,
 ) -> Result<Ensured, EnsureError> {
-    if db.read(FindAccount(name.to_owned())).await?.is_some() {
+    if db.read(HasAccount(name.to_owned())).await? {
         return Ok(Ensured::AlreadyThere);
     }
-    let hash = Passwords::default().hash(password.clone()).await?;
-    let account = person(name, &[crate::policy::builtin::ADMIN], hash);
+    let (name, password) = (name.parse::<AccountName>()?, NewPassword::try_from(password.clone())?);
+    let hash = Passwords::default().hash(password).await?;
+    let account = person(&name, &[ADMIN], hash);
     match db.write(InsertAccount { account, now: clock.now() }).await? {
         true => Ok(Ensured::Created),
         false => Ok(Ensured::AlreadyThere),

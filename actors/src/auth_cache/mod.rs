@@ -11,6 +11,7 @@ pub mod local;
 pub mod password;
 pub mod provider;
 mod reader;
+mod token;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -25,6 +26,7 @@ pub use actor::{Administer, AuthCache, CacheState, ObserveCache, Purge};
 pub use provider::{Provider, ProviderError, Validation};
 pub use reader::AuthReader;
 
+use crate::db::failure::Trouble;
 use crate::domain::{Principal, Timestamp};
 
 /// The SHA-256 of a token: what is kept in its place.
@@ -71,6 +73,20 @@ pub enum Credentials {
     },
 }
 
+/// How many tokens an account of the embedded provider has at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MostTokens {
+    /// Of its logins, ended ones included: the oldest goes.
+    pub logins: usize,
+    /// Of its robots, those that are good; as many that are over stay known.
+    pub robots: usize,
+}
+
+impl MostTokens {
+    /// Where nothing else is said.
+    pub const DEFAULT: Self = Self { logins: 1000, robots: 1000 };
+}
+
 /// How identity behaves.
 #[derive(Debug, Clone)]
 pub struct AuthSettings {
@@ -82,6 +98,8 @@ pub struct AuthSettings {
     pub anonymous: bool,
     /// Wrong passwords a minute, for each address and each name.
     pub login_attempts_per_minute: NonZeroU32,
+    /// How many tokens an account has at most.
+    pub most_tokens: MostTokens,
 }
 
 /// Why nobody is known by these credentials.
@@ -107,6 +125,9 @@ pub enum AuthError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The registry itself could not look or write. This is no verdict on the credentials.
+    #[error("the registry's accounts cannot be asked")]
+    Own(Trouble),
     /// The provider does not answer. This is no verdict on the credentials.
     #[error("the identity provider does not answer")]
     Unavailable {

@@ -9,6 +9,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
 use super::Secret;
+use super::token::is_token;
 
 /// Most passwords that wait for a core. A hash takes some tens of milliseconds, so whoever comes later is better
 /// told to come again than kept.
@@ -22,6 +23,51 @@ pub struct Passwords {
     line: Arc<Semaphore>,
     cores: Arc<Semaphore>,
     computed: Arc<AtomicU64>,
+}
+
+/// The bytes of a password that an account may be given.
+const LENGTH: std::ops::RangeInclusive<usize> = 8..=1024;
+
+/// Why an account may not be given this password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordRule {
+    /// It is too short or too long.
+    #[error("a password has {} to {} bytes", LENGTH.start(), LENGTH.end())]
+    Length,
+    /// No Basic header can hold it (RFC 7617 §2).
+    #[error("a password has no control characters: it could not be sent")]
+    Control,
+    /// It would be judged as a token.
+    #[error("a password must not look like a token: it would be judged as one")]
+    Token,
+}
+
+/// A password that an account may be given. Passwords from before this rule still log in.
+#[derive(Debug, Clone)]
+pub struct NewPassword(Secret);
+
+impl NewPassword {
+    /// The password itself, for who shows it to its owner.
+    pub fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+impl TryFrom<Secret> for NewPassword {
+    type Error = PasswordRule;
+
+    fn try_from(secret: Secret) -> Result<Self, PasswordRule> {
+        if !LENGTH.contains(&secret.expose().len()) {
+            return Err(PasswordRule::Length);
+        }
+        if secret.expose().contains(char::is_control) {
+            return Err(PasswordRule::Control);
+        }
+        if is_token(&secret) {
+            return Err(PasswordRule::Token);
+        }
+        Ok(Self(secret))
+    }
 }
 
 /// Why a password was neither hashed nor verified.
@@ -44,7 +90,7 @@ fn argon2id() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
-fn hash_now(password: &Secret) -> Result<String, PasswordError> {
+pub(super) fn hash_now(password: &Secret) -> Result<String, PasswordError> {
     argon2id().hash_password(password.expose().as_bytes()).map(|hash| hash.to_string()).map_err(failed)
 }
 
@@ -97,8 +143,8 @@ impl Passwords {
     ///
     /// # Errors
     /// When there is no randomness or no memory, or too many wait.
-    pub async fn hash(&self, password: Secret) -> Result<String, PasswordError> {
-        self.run(move || hash_now(&password)).await
+    pub async fn hash(&self, password: NewPassword) -> Result<String, PasswordError> {
+        self.run(move || hash_now(&password.0)).await
     }
 
     /// Whether the password is the one that was hashed. Without a hash it takes as long, and is not, so that time does
@@ -123,15 +169,31 @@ mod tests {
     async fn only_the_same_password_is_right_and_no_hash_is_like_another() {
         let passwords = Passwords::default();
         let (right, wrong) = (Secret::new("correct horse"), Secret::new("correct horse "));
-        let hash = passwords.hash(right.clone()).await.unwrap();
+        let new = NewPassword::try_from(right.clone()).unwrap();
+        let hash = passwords.hash(new.clone()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert_ne!(passwords.hash(right.clone()).await.unwrap(), hash);
+        assert_ne!(passwords.hash(new).await.unwrap(), hash);
         assert_eq!(passwords.verify(right.clone(), Some(hash.clone())).await, Ok(true));
         assert_eq!(passwords.verify(wrong, Some(hash)).await, Ok(false));
         assert_eq!(passwords.verify(right.clone(), None).await, Ok(false));
         assert_eq!(passwords.computed(), 5);
         let bad = passwords.verify(right, Some("plain".to_owned())).await;
         assert!(matches!(bad, Err(PasswordError::Failed(_))), "{bad:?}");
+    }
+
+    #[test]
+    fn passwords_that_can_be_sent_and_are_no_tokens() {
+        let rule = |text: &str| NewPassword::try_from(Secret::new(text)).map(|_| ()).err();
+        for good in ["12345678", "mcr_1234", "mit Umlaut ä", &"x".repeat(1024)] {
+            assert_eq!(rule(good), None, "{good}");
+        }
+        for short_or_long in ["", "x", "1234567", &"x".repeat(1025)] {
+            assert_eq!(rule(short_or_long), Some(PasswordRule::Length), "{short_or_long}");
+        }
+        for control in ["two\nlines\nof it", "a null byte\0", "a tab\tin it", "\u{85}a next line"] {
+            assert_eq!(rule(control), Some(PasswordRule::Control), "{control:?}");
+        }
+        assert_eq!(rule(&format!("mcr_{}", "0".repeat(64))), Some(PasswordRule::Token));
     }
 
     #[actix::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{LoggedIn, Secret};
+use crate::db::failure::Trouble;
 use crate::domain::{Principal, Timestamp};
 
 /// What a provider says of a token.
@@ -28,10 +29,21 @@ pub enum Validation {
 
 /// Why a provider gave no verdict.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the identity provider does not answer: {reason}")]
-pub struct ProviderError {
-    /// What went wrong; it holds no secret.
-    pub reason: String,
+pub enum ProviderError {
+    /// A service that knows accounts does not answer.
+    #[error("the identity provider does not answer: {reason}")]
+    Silent {
+        /// What went wrong; it holds no secret.
+        reason: String,
+    },
+    /// The registry itself, which knows accounts, could not look or write.
+    #[error("accounts and tokens: {reason}")]
+    Own {
+        /// Of which kind the trouble is.
+        trouble: Trouble,
+        /// What went wrong; it holds no secret.
+        reason: String,
+    },
 }
 
 /// The answer on its way.

@@ -8,6 +8,7 @@ use super::actor::{AuthCache, Find, Forget, Found, Introduce, Introduction, Subs
 use super::cache::Cache;
 use super::{AuthError, Authenticate, Authenticated, LoggedIn, Login, LoginAnonymous, Logout};
 use crate::ask::{AskError, Handle};
+use crate::db::failure::Trouble;
 
 const LIMIT: usize = 20_000;
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -26,9 +27,7 @@ pub struct AuthReader {
 fn asked(error: AskError<AuthError>) -> AuthError {
     match error {
         AskError::Refused(error) => error,
-        AskError::Overloaded(_) | AskError::Deadline(_) | AskError::Down(_) => {
-            AuthError::Unavailable { retry_after: Duration::from_secs(1) }
-        }
+        AskError::Overloaded(_) | AskError::Deadline(_) | AskError::Down(_) => AuthError::Own(Trouble::Busy),
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
 use super::local::{Ensured, LocalProvider, ensure_admin};
-use super::password::Passwords;
+use super::password::{NewPassword, Passwords};
 use super::provider::{ProviderError, Validation, Verdict};
 use super::*;
 use crate::ask::{AskError, Handle};
@@ -46,7 +46,7 @@ impl Counting {
         counter.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         match self.down.load(Ordering::SeqCst) {
-            true => Err(ProviderError { reason: "down".to_owned() }),
+            true => Err(ProviderError::Silent { reason: "down".to_owned() }),
             false => Ok(answer),
         }
     }
@@ -119,7 +119,8 @@ struct World {
 fn settings(anonymous: bool) -> AuthSettings {
     let (cache_ttl, token_ttl) = (Duration::from_secs(30), Duration::from_secs(3600));
     let login_attempts_per_minute = 30.try_into().unwrap();
-    AuthSettings { cache_ttl, token_ttl, anonymous, login_attempts_per_minute }
+    let most_tokens = MostTokens::DEFAULT;
+    AuthSettings { cache_ttl, token_ttl, anonymous, login_attempts_per_minute, most_tokens }
 }
 
 async fn world(anonymous: bool) -> World {
@@ -380,10 +381,10 @@ async fn no_token_that_was_made_with_the_old_password_outlives_its_change() {
         AuthCache::start(settings, provider, world.db.clone(), world.clock.clone(), &thread).await.unwrap();
     for round in 0..3 {
         let old = format!("password {round}");
-        let hash = passwords.hash(Secret::new(format!("password {}", round + 1))).await.unwrap();
+        let new = NewPassword::try_from(Secret::new(format!("password {}", round + 1))).unwrap();
+        let hash = passwords.hash(new).await.unwrap();
         let now = world.clock.now();
-        let (name, password_hash) = ("root".to_owned(), Some(hash));
-        let change = Administer(UpdateUser { name, password_hash, roles: None, disabled: None, now });
+        let change = Administer(UpdateUser { password_hash: Some(hash), ..UpdateUser::of("root", now) });
         // So that the logins beside the change need no hash, and have their tokens made just before and after it.
         owner.ask(login("root", &old)).await.unwrap();
         let before = futures_util::future::join_all((0..40).map(|_| owner.ask(login("root", &old))));

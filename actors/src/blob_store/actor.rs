@@ -13,40 +13,18 @@ use std::time::Duration;
 use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler};
 use tokio::sync::{mpsc, oneshot};
 
-use super::durable::{self, KnownDirs};
+use super::durable::{self, KnownDirs, Root};
+use super::reservation::Reservation;
 use super::{BlobError, Layout, Publish, Remove, RemoveAll, Reserve, ReserveIdle};
 use crate::ask::Handle;
 use crate::domain::Digest;
 use crate::fs::Fs;
+use crate::identity::marker::Marker;
 use crate::priority::be_polite;
 
 const LIMIT: usize = 20_000;
 /// Whoever waits for a digest waits for the sync of who has it.
-const DEADLINE: Duration = Duration::from_secs(300);
-
-/// The right to decide about one digest, until it is dropped.
-#[derive(Debug)]
-pub struct Reservation {
-    digest: Digest,
-    /// None when nobody waits for it to end.
-    released: Option<mpsc::UnboundedSender<Digest>>,
-}
-
-impl Reservation {
-    /// Whose fate it is.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if let Some(released) = &self.released {
-            // A store that is gone has nothing to hand on.
-            let _gone = released.send(self.digest);
-        }
-    }
-}
+pub const DEADLINE: Duration = Duration::from_secs(300);
 
 type PublishReply = oneshot::Sender<Result<Reservation, BlobError>>;
 
@@ -68,17 +46,24 @@ pub struct BlobStore {
 struct PublishAll;
 
 impl BlobStore {
-    /// Starts on `thread`, where nothing else lives, since it waits for the disk; makes the store's directory when it is missing.
+    /// Starts on `thread`, where nothing else lives, since it waits for the disk; makes the store's directory when it is missing, and
+    /// again, with `marker`, when somebody removes it.
     ///
     /// # Errors
     /// When the directory cannot be made.
-    pub fn start(fs: Arc<dyn Fs>, layout: Layout, thread: &ArbiterHandle) -> io::Result<Handle<Self>> {
+    pub fn start(
+        fs: Arc<dyn Fs>,
+        layout: Layout,
+        marker: Marker,
+        thread: &ArbiterHandle,
+    ) -> io::Result<Handle<Self>> {
         durable::create_dirs(fs.as_ref(), layout.root())?;
+        let known = KnownDirs::of(Root::of(fs.as_ref(), layout.root(), marker));
         let (released, releases) = mpsc::unbounded_channel();
         let addr = Self::start_in_arbiter(thread, move |_| Self {
             fs,
             layout,
-            known: KnownDirs::default(),
+            known,
             reserved: HashMap::new(),
             publishing: Vec::new(),
             released,

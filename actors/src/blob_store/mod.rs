@@ -7,6 +7,7 @@ mod actor;
 pub mod durable;
 mod layout;
 mod reader;
+mod reservation;
 
 use std::io;
 use std::path::PathBuf;
@@ -14,9 +15,10 @@ use std::sync::Arc;
 
 use actix::Message;
 
-pub use actor::{BlobStore, Reservation};
+pub use actor::{BlobStore, DEADLINE};
 pub use layout::Layout;
 pub use reader::BlobReader;
+pub use reservation::Reservation;
 
 use crate::domain::Digest;
 use crate::fs::ReadFile;

@@ -57,15 +57,20 @@ mod tests {
     use crate::clock::Clock;
     use crate::db::queries::blobs::LinkBlob;
     use crate::db::queries::collection::{Budget, CollectLinks, LinkCursor};
-    use crate::db::{Db, DbError, WriteQuery};
+    use crate::db::{Db, DbError, Growth, WriteQuery};
     use crate::domain::{Algorithm, Digest};
 
     /// A change that keeps the disk busy.
+    #[derive(Clone)]
     struct Slow(Duration);
 
     impl WriteQuery for Slow {
         type Output = ();
         type Error = DbError;
+
+        fn growth(&self) -> Growth {
+            Growth::Keeps
+        }
 
         fn run(self, _: &Connection) -> Result<(), DbError> {
             std::thread::sleep(self.0);

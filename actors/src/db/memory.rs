@@ -8,7 +8,10 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::ReadQuery;
+use actix::Message;
+
+use super::error::DbError;
+use super::query::ReadQuery;
 
 /// How many bytes of answers are remembered, about.
 const MOST: usize = 8 * 1024 * 1024;
@@ -19,6 +22,14 @@ const OVERHEAD: usize = 256;
 pub trait Memorable: ReadQuery<Output: Clone> + Clone + Eq + Hash {
     /// About how many bytes the answer takes.
     fn weight(answer: &Self::Output) -> usize;
+}
+
+/// Asks a question whose answer may be known from before; it is as good as a new one.
+#[derive(Debug)]
+pub struct Recall<Q>(pub Q);
+
+impl<Q: Memorable> Message for Recall<Q> {
+    type Result = Result<Q::Output, DbError>;
 }
 
 /// How many commits there were.
@@ -68,7 +79,6 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::db::DbError;
 
     #[derive(Debug, Clone, PartialEq, Eq, Hash)]
     struct Length(usize);

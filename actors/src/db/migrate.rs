@@ -1,5 +1,7 @@
 //! Numbered migrations, each applied once in a transaction and recorded in `schema_migrations`.
 
+use std::cmp::Ordering;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One file of `migrations/`, in the order of its number.
@@ -30,6 +32,13 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "times", sql: include_str!("../../../migrations/0006_times.sql") },
     Migration { version: 7, name: "folded", sql: include_str!("../../../migrations/0007_folded.sql") },
     Migration { version: 8, name: "identity", sql: include_str!("../../../migrations/0008_identity.sql") },
+    Migration { version: 9, name: "strays", sql: include_str!("../../../migrations/0009_strays.sql") },
+    Migration {
+        version: 10,
+        name: "references",
+        sql: include_str!("../../../migrations/0010_references.sql"),
+    },
+    Migration { version: 11, name: "facts", sql: include_str!("../../../migrations/0011_facts.sql") },
 ];
 
 /// Why a database cannot be used by this program.
@@ -45,13 +54,24 @@ pub enum MigrateError {
         /// The newest version known here.
         known: i64,
     },
+    /// An earlier version of the program made it, and nothing is to be changed here.
+    #[error(
+        "the database is at schema version {found}, older than this program's {known}: prepare it with mcrsrv init, or use \
+         the program that it was made with"
+    )]
+    Older {
+        /// The database's version.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
     /// A migration failed; the database is as it was before it.
-    #[error("migration {version} failed: {source}")]
+    #[error("migration {version} failed: {said}")]
     Failed {
         /// Its number.
         version: i64,
         /// What SQLite said.
-        source: rusqlite::Error,
+        said: rusqlite::Error,
     },
 }
 
@@ -60,16 +80,27 @@ pub enum MigrateError {
 /// # Errors
 /// When it is newer than the program, or a migration fails.
 pub fn migrate(connection: &mut Connection) -> Result<(), MigrateError> {
-    let failed = |version| move |source| MigrateError::Failed { version, source };
-    let found = present_version(connection).map_err(failed(0))?;
+    let found = present_version(connection).map_err(|said| MigrateError::Failed { version: 0, said })?;
     let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
     if found > known {
         return Err(MigrateError::Newer { found, known });
     }
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
-        apply(connection, migration).map_err(failed(migration.version))?;
+    apply_up_to(known, found, connection)
+}
+
+fn apply_up_to(last: i64, found: i64, connection: &mut Connection) -> Result<(), MigrateError> {
+    for migration in MIGRATIONS.iter().filter(|migration| (found + 1..=last).contains(&migration.version)) {
+        apply(connection, migration)
+            .map_err(|said| MigrateError::Failed { version: migration.version, said })?;
     }
     Ok(())
+}
+
+/// Makes an empty database as an older version of the program had it.
+#[cfg(test)]
+pub(crate) fn migrate_new(connection: &mut Connection, version: i64) -> Result<(), MigrateError> {
+    present_version(connection).map_err(|said| MigrateError::Failed { version: 0, said })?;
+    apply_up_to(version, 0, connection)
 }
 
 fn present_version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -80,6 +111,24 @@ fn present_version(connection: &Connection) -> rusqlite::Result<i64> {
              applied_at INTEGER NOT NULL DEFAULT (unixepoch() * 1000)
          ) STRICT",
     )?;
+    version(connection)
+}
+
+/// Holds that the database is as this program makes it, and changes nothing.
+///
+/// # Errors
+/// When it is older or newer, or no registry's.
+pub fn must_be_current(connection: &Connection) -> Result<(), MigrateError> {
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    let found = version(connection).map_err(|said| MigrateError::Failed { version: 0, said })?;
+    match found.cmp(&known) {
+        Ordering::Less => Err(MigrateError::Older { found, known }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(MigrateError::Newer { found, known }),
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT coalesce(max(version), 0) FROM schema_migrations", [], |row| row.get(0))
 }
 

@@ -3,144 +3,42 @@
 //! A query is a struct with its SQL beside it, in [`queries`]. [`Db::read`] runs one on the reader of the
 //! caller's own thread, [`Db::write`] hands one to the only writer, which answers after the commit.
 
+mod error;
+pub mod failure;
+mod floor;
 pub mod lag;
 mod memory;
 pub mod migrate;
 pub mod queries;
+mod query;
 mod reader;
+mod reserve;
 pub mod writer;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ArbiterHandle, Message};
+use actix::{Actor, ArbiterHandle};
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use crate::ask::{AskError, Handle, Load};
+pub use error::{ChangeError, DbError, OpenError};
+pub(crate) use error::{parse, readable};
+pub use floor::{Floor, Growth};
 use lag::Lag;
-pub use memory::Memorable;
+pub use memory::{Memorable, Recall};
+use queries::audit::Record;
+use query::LIMIT;
+pub use query::{Read, ReadQuery, Write, WriteQuery};
 use reader::{Reader, Reads};
+use reserve::Owed;
+pub use reserve::{RESERVE, Reserve};
 use writer::{CommitCount, Writer, WriterState};
 
-/// A question. It changes nothing and sees one consistent state.
-pub trait ReadQuery: Send + 'static {
-    /// The answer.
-    type Output: Send + 'static;
-
-    /// Runs it; the connection refuses to write.
-    fn run(self, db: &Connection) -> Result<Self::Output, DbError>;
-}
-
-/// A change. It happens whole or not at all, and it is durable when its answer comes.
-pub trait WriteQuery: Send + 'static {
-    /// The answer.
-    type Output: Send + 'static;
-    /// Why it may be refused; nothing is changed then.
-    type Error: From<DbError> + Send + 'static;
-
-    /// Runs it inside a transaction that the writer opens and commits.
-    fn run(self, tx: &Connection) -> Result<Self::Output, Self::Error>;
-}
-
-/// Asks a question.
-#[derive(Debug)]
-pub struct Read<Q>(pub Q);
-
-impl<Q: ReadQuery> Message for Read<Q> {
-    type Result = Result<Q::Output, DbError>;
-}
-
-/// Asks a question whose answer may be known from before; it is as good as a new one.
-#[derive(Debug)]
-pub struct Recall<Q>(pub Q);
-
-impl<Q: Memorable> Message for Recall<Q> {
-    type Result = Result<Q::Output, DbError>;
-}
-
-/// Makes a change, which was asked for then.
-#[derive(Debug)]
-pub struct Write<Q>(pub Q, pub Instant);
-
-impl<Q: WriteQuery> Message for Write<Q> {
-    type Result = Result<Q::Output, Q::Error>;
-}
-
-/// Why the database did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum DbError {
-    /// No space is left; nothing was changed.
-    #[error("no space is left for the database")]
-    Full,
-    /// The commit failed half way: it may have happened or not. Repeating is right.
-    #[error("the outcome of the commit is unknown: {0}")]
-    Unknown(String),
-    /// The query failed; nothing was changed.
-    #[error("the database failed: {0}")]
-    Failed(String),
-    /// A row holds what it must not.
-    #[error("the database holds a bad {what}: {value:?}")]
-    Corrupt {
-        /// Which kind of value.
-        what: &'static str,
-        /// The value.
-        value: String,
-    },
-}
-
-impl From<rusqlite::Error> for DbError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full,
-            _ => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-/// Reads a stored text back into the type it was made from.
-pub(crate) fn parse<T: std::str::FromStr>(what: &'static str, value: String) -> Result<T, DbError> {
-    value.parse().map_err(|_| DbError::Corrupt { what, value })
-}
-
-/// What could be read back; a bad row is reported, and passed over so that it spoils no listing.
-pub(crate) fn readable<T>(rows: impl IntoIterator<Item = Result<T, DbError>>) -> Vec<T> {
-    let report = |error: &DbError| log::error!("{error}; it is passed over");
-    rows.into_iter().filter_map(|row| row.inspect_err(report).ok()).collect()
-}
-
-/// Why a database could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file could not be made or opened.
-    #[error("cannot open the database {}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// SQLite refused it.
-    #[error("cannot open the database {}: {source}", path.display())]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
-    },
-    /// It is newer than the program, or a migration failed.
-    #[error(transparent)]
-    Migrate(#[from] migrate::MigrateError),
-    /// No connection for a reader.
-    #[error("cannot open a reading connection: {0}")]
-    Pool(#[from] r2d2::Error),
-}
-
-/// How many requests may wait for one reader or for the writer.
-const LIMIT: usize = 20_000;
 /// How long whoever asks waits for an answer. A change may still be made afterwards.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Most readers there can be; each keeps its connection.
@@ -154,17 +52,31 @@ pub struct Db {
     writer: Handle<Writer>,
     commits: CommitCount,
     lag: Lag,
+    owed: Owed,
     /// What the readers of all threads did.
     reads: Arc<Reads>,
 }
 
 impl Db {
     /// Opens (or makes) the database at `path`, migrates it, and starts the writer on `thread` and a reader
-    /// on the present one.
+    /// on the present one. Nothing must stay free.
     ///
     /// # Errors
     /// When the file cannot be opened, is no database, or is newer than this program.
     pub fn start(path: &Path, thread: &ArbiterHandle) -> Result<Self, OpenError> {
+        Self::start_with(Floor::default(), Reserve::beside(path, 0), path, thread)
+    }
+
+    /// The same; what adds is refused below `floor`, and what does not goes on in `reserve`.
+    ///
+    /// # Errors
+    /// As [`Db::start`].
+    pub fn start_with(
+        floor: Floor,
+        reserve: Reserve,
+        path: &Path,
+        thread: &ArbiterHandle,
+    ) -> Result<Self, OpenError> {
         let connection = prepare(path)?;
         let pool = r2d2::Pool::builder()
             .max_size(MAX_READERS)
@@ -173,12 +85,14 @@ impl Db {
             .build_unchecked(SqliteConnectionManager::file(path).with_init(prepare_reader));
         let commits = CommitCount::default();
         let lag = Lag::default();
-        let (counted, measured) = (commits.clone(), lag.clone());
-        let addr = Writer::start_in_arbiter(thread, |_| Writer::new(connection, counted, measured));
+        let (counted, measured, owed) = (commits.clone(), lag.clone(), reserve.owed());
+        let addr = Writer::start_in_arbiter(thread, |_| {
+            Writer::new(connection, (floor, reserve), counted, measured)
+        });
         let writer = Handle::new("db writer", addr, LIMIT, DEADLINE);
         let reads = Arc::default();
         let reader = start_reader(&pool, &commits, &reads)?;
-        Ok(Self { pool, reader, writer, commits, lag, reads })
+        Ok(Self { pool, reader, writer, commits, lag, owed, reads })
     }
 
     /// The same database, whose changes are waited for as long as `deadline`.
@@ -212,6 +126,11 @@ impl Db {
         self.lag.clone()
     }
 
+    /// Bytes that are free only for those who must go on.
+    pub fn owed(&self) -> u64 {
+        self.owed.bytes()
+    }
+
     /// Asks a question.
     pub fn read<Q: ReadQuery>(
         &self,
@@ -236,9 +155,43 @@ impl Db {
         self.writer.ask(Write(query, Instant::now()))
     }
 
+    /// Records what is no change. Where no room is left for it, what anybody can cause leaves no entry: nobody is refused
+    /// for that, and it costs no room that others need.
+    ///
+    /// # Errors
+    /// As any change.
+    pub async fn record(&self, record: Record) -> Result<(), AskError<DbError>> {
+        let may_be_left_out = record.growth() == Growth::Adds;
+        match self.write(record).await {
+            Err(AskError::Refused(DbError::Full)) if may_be_left_out => Ok(()),
+            recorded => recorded,
+        }
+    }
+
+    /// From now on the writer commits its transactions so. With an error the transaction must be over.
+    ///
+    /// # Errors
+    /// When the writer does not answer.
+    #[cfg(feature = "testing")]
+    pub async fn commit_by(
+        &self,
+        commit: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), AskError<DbError>> {
+        self.writer.ask(writer::CommitBy(Box::new(commit))).await
+    }
+
     /// What the writer says of itself.
     pub fn observe(&self) -> impl Future<Output = Result<WriterState, AskError<DbError>>> + use<> {
         self.writer.ask(writer::Observe)
+    }
+
+    /// Whether another program has written to the database since this was last asked; the first answer is no. What was
+    /// remembered of answers is forgotten then.
+    ///
+    /// # Errors
+    /// When the writer does not answer.
+    pub fn written_by_others(&self) -> impl Future<Output = Result<bool, AskError<DbError>>> + use<> {
+        self.writer.ask(writer::LookForOthers)
     }
 
     /// Whether the writer still runs.
@@ -302,7 +255,10 @@ pub fn open(path: &Path) -> Result<Connection, OpenError> {
         )?;
         Ok(connection)
     };
-    prepare().map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
+    prepare().map_err(|said| match failure::is_full(&said) {
+        true => OpenError::Full(path.to_owned()),
+        false => OpenError::Sqlite { path: path.to_owned(), said },
+    })
 }
 
 fn prepare_reader(connection: &mut Connection) -> rusqlite::Result<()> {

@@ -10,9 +10,10 @@ use actix::{Actor, Context, Handler};
 use r2d2::PooledConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 
-use super::memory::{Memorable, Memory};
+use super::error::DbError;
+use super::memory::{Memorable, Memory, Recall};
+use super::query::{LIMIT, Read, ReadQuery};
 use super::writer::CommitCount;
-use super::{DbError, LIMIT, Read, ReadQuery, Recall};
 
 /// What all readers did since the start.
 #[derive(Debug, Default)]

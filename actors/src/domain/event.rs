@@ -90,6 +90,8 @@ event_names! {
     TokenRevoked = "token_revoked",
     /// A sweep began.
     GcStarted = "gc_started",
+    /// Somebody asked for the end of a sweep.
+    GcStopped = "gc_stopped",
     /// A sweep ended.
     GcFinished = "gc_finished",
     /// A snapshot began.

@@ -3,13 +3,10 @@
 //! A manifest is stored and served byte for byte; this reads from it only what the registry must know.
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
-use super::{Algorithm, Digest, MediaType};
+use super::references::{Annotations, Document, Referenced};
+use super::{Algorithm, Digest, Facts, MediaType};
 
-/// Most descriptors in one list. Each is a row that the only writer inserts; images have hundreds.
-const MAX_DESCRIPTORS: usize = 4096;
 /// Most bytes of an artifact type, as of any media type (RFC 6838 §4.2).
 const MAX_ARTIFACT_TYPE: usize = 255;
 
@@ -32,19 +29,6 @@ pub enum ManifestError {
     Schema1,
 }
 
-/// A reference to content: its digest and its size in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Descriptor {
-    /// The content's digest.
-    pub digest: Digest,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its media type; empty when the document does not say.
-    pub media_type: String,
-    /// Whether the content may be missing here: a non-distributable layer with `urls`.
-    pub may_be_missing: bool,
-}
-
 /// A manifest that was read and found well-formed. It says nothing about whether its references exist.
 #[derive(Debug, Clone)]
 pub struct Manifest {
@@ -57,165 +41,32 @@ pub struct Manifest {
     /// Its annotations as a JSON object, when it has any.
     pub annotations: Option<String>,
     /// The manifest that this one is about.
-    pub subject: Option<Descriptor>,
-    /// The blobs it needs: config and layers, each once.
-    pub blobs: Vec<Descriptor>,
-    /// The manifests it needs: the children of an index, each once.
-    pub manifests: Vec<Descriptor>,
+    pub subject: Option<Digest>,
+    /// What it refers to, each digest once, its subject too.
+    pub references: Vec<Referenced>,
+    /// What people look for in it.
+    pub facts: Facts,
     /// The document, byte for byte.
     pub body: Bytes,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireDescriptor {
-    digest: String,
-    size: u64,
-    #[serde(default)]
-    media_type: Option<String>,
-    #[serde(default)]
-    urls: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireImage {
-    config: WireDescriptor,
-    #[serde(deserialize_with = "null_as_empty")]
-    layers: Vec<WireDescriptor>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireIndex {
-    #[serde(deserialize_with = "null_as_empty")]
-    manifests: Vec<WireDescriptor>,
-}
-
-/// Go writes null for a list that it never filled. The key must be there all the same.
-fn null_as_empty<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<WireDescriptor>, D::Error> {
-    Ok(Option::deserialize(list)?.unwrap_or_default())
-}
-
-/// What every document may say of itself.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireHead {
-    #[serde(default)]
-    schema_version: Option<u64>,
-    #[serde(default)]
-    media_type: Option<String>,
-    #[serde(default)]
-    artifact_type: Option<String>,
-    #[serde(default)]
-    annotations: Option<serde_json::Map<String, Value>>,
-    #[serde(default)]
-    subject: Option<WireDescriptor>,
-    #[serde(default)]
-    manifests: Option<serde::de::IgnoredAny>,
-    #[serde(default)]
-    layers: Option<serde::de::IgnoredAny>,
-    #[serde(default)]
-    config: Option<serde::de::IgnoredAny>,
 }
 
 fn malformed(reason: impl ToString) -> ManifestError {
     ManifestError::Malformed(reason.to_string())
 }
 
-fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ManifestError> {
-    serde_json::from_slice(body).map_err(malformed)
-}
-
-impl TryFrom<WireDescriptor> for Descriptor {
-    type Error = ManifestError;
-
-    fn try_from(wire: WireDescriptor) -> Result<Self, ManifestError> {
-        let digest =
-            wire.digest.parse().map_err(|error| malformed(format!("digest {:?}: {error}", wire.digest)))?;
-        if i64::try_from(wire.size).is_err() {
-            return Err(malformed(format!("the size of {digest} is out of range")));
-        }
-        let media_type = wire.media_type.unwrap_or_default();
-        let may_be_missing =
-            wire.urls.is_some_and(|urls| !urls.is_empty()) && MediaType::is_non_distributable(&media_type);
-        Ok(Self { digest, size: wire.size, media_type, may_be_missing })
-    }
-}
-
-/// Each digest once, in the order of the document.
-fn descriptors(wire: Vec<WireDescriptor>) -> Result<Vec<Descriptor>, ManifestError> {
-    if wire.len() > MAX_DESCRIPTORS {
-        let found = wire.len();
-        return Err(malformed(format!("it refers to {found} things; at most {MAX_DESCRIPTORS} are taken")));
-    }
-    let mut seen = std::collections::HashSet::new();
-    let mut descriptors = Vec::with_capacity(wire.len());
-    for descriptor in wire {
-        let descriptor = Descriptor::try_from(descriptor)?;
-        if seen.insert(descriptor.digest) {
-            descriptors.push(descriptor);
-        }
-    }
-    Ok(descriptors)
-}
-
-/// The blobs and manifests that a document of one shape refers to, and its config's media type.
-struct References {
-    blobs: Vec<Descriptor>,
-    manifests: Vec<Descriptor>,
-    config_type: Option<String>,
-}
-
-impl References {
-    fn of_image(body: &[u8]) -> Result<Self, ManifestError> {
-        let image: WireImage = from_json(body)?;
-        let config_type = image.config.media_type.clone();
-        let blobs = std::iter::once(image.config).chain(image.layers).collect();
-        Ok(Self { blobs: descriptors(blobs)?, manifests: Vec::new(), config_type })
-    }
-
-    fn of_index(body: &[u8]) -> Result<Self, ManifestError> {
-        let index: WireIndex = from_json(body)?;
-        Ok(Self { blobs: Vec::new(), manifests: descriptors(index.manifests)?, config_type: None })
-    }
-
-    /// A type that nobody here knows: whatever looks like a descriptor in the usual places is a reference, so
-    /// that what it needs is kept.
-    fn of_unknown(body: &[u8]) -> Result<Self, ManifestError> {
-        let document: serde_json::Map<String, Value> = from_json(body)?;
-        let found = |keys: &[&str]| -> Vec<WireDescriptor> {
-            keys.iter()
-                .filter_map(|key| document.get(*key))
-                .flat_map(|value| match value {
-                    Value::Array(items) => items.clone(),
-                    other => vec![other.clone()],
-                })
-                .filter_map(|value| serde_json::from_value(value).ok())
-                .collect()
-        };
-        Ok(Self {
-            blobs: descriptors(found(&["config", "layers", "blobs"]))?,
-            manifests: descriptors(found(&["manifests"]))?,
-            config_type: None,
-        })
-    }
-}
-
 /// The annotations as they stand in a referrers list, where Go reads texts only and refuses the whole list for
 /// anything else. The OCI types allow nothing else; of the other types' annotations only the texts are kept.
-fn annotations(
-    media_type: &MediaType,
-    mut annotations: serde_json::Map<String, Value>,
-) -> Result<Option<String>, ManifestError> {
+fn annotations(media_type: &MediaType, found: Annotations) -> Result<Option<String>, ManifestError> {
     if matches!(media_type.as_str(), MediaType::OCI_MANIFEST | MediaType::OCI_INDEX)
-        && let Some((key, _)) = annotations.iter().find(|(_, value)| !value.is_string())
+        && let Some(key) = found.no_text
     {
         let key: String = key.chars().take(64).collect();
         return Err(malformed(format!("the annotation {key:?} is not a string")));
     }
-    annotations.retain(|_, value| value.is_string());
-    Ok((!annotations.is_empty()).then(|| Value::Object(annotations).to_string()))
+    if found.texts.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_string(&found.texts).map(Some).map_err(malformed)
 }
 
 /// What a referrers list says of the type: `artifactType`, or else the config's media type.
@@ -235,39 +86,25 @@ impl Manifest {
         if media_type.is_docker_schema_1() {
             return Err(ManifestError::Schema1);
         }
-        let head: WireHead = from_json(&body)?;
-        if head.schema_version == Some(1) {
+        let document = Document::read(&media_type, &body).map_err(malformed)?;
+        if document.schema_version == Some(1) {
             return Err(ManifestError::Schema1);
         }
-        if let Some(said) = head.media_type.as_deref().filter(|said| *said != media_type.as_str()) {
+        if let Some(said) = document.media_type.as_deref().filter(|said| !media_type.is(said)) {
             return Err(ManifestError::MediaTypeMismatch {
                 body: said.to_owned(),
                 header: media_type.to_string(),
             });
         }
-        let references = match media_type.as_str() {
-            MediaType::OCI_MANIFEST | MediaType::DOCKER_MANIFEST if head.manifests.is_some() => {
-                // Two readers could take it for two different things (CVE-2021-41190).
-                return Err(malformed("an image manifest has no \"manifests\""));
-            }
-            MediaType::OCI_INDEX | MediaType::DOCKER_LIST
-                if head.layers.is_some() || head.config.is_some() =>
-            {
-                return Err(malformed("an image index has no \"layers\" and no \"config\""));
-            }
-            MediaType::OCI_MANIFEST | MediaType::DOCKER_MANIFEST => References::of_image(&body)?,
-            MediaType::OCI_INDEX | MediaType::DOCKER_LIST => References::of_index(&body)?,
-            _ => References::of_unknown(&body)?,
-        };
-        let subject = head.subject.map(Descriptor::try_from).transpose()?;
+        document.check().map_err(malformed)?;
         Ok(Self {
-            artifact_type: artifact_type(head.artifact_type, references.config_type)?,
-            annotations: annotations(&media_type, head.annotations.unwrap_or_default())?,
+            references: document.references(),
+            subject: document.subject,
+            artifact_type: artifact_type(document.artifact_type, document.config_type)?,
+            annotations: annotations(&media_type, document.annotations)?,
             digest: Digest::of(algorithm, &body),
+            facts: Facts::of(&media_type, &body),
             media_type,
-            subject,
-            blobs: references.blobs,
-            manifests: references.manifests,
             body,
         })
     }
@@ -278,6 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::references::MAX_REFERENCES;
 
     fn media_type(text: &str) -> MediaType {
         MediaType::parse(text).expect("a media type")
@@ -297,7 +135,7 @@ mod tests {
         let (config, layer) = (descriptor("c"), descriptor("l"));
         let body = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer},{layer}],"new":[1]}}"#);
         let manifest = parse(MediaType::OCI_MANIFEST, &body).expect("valid");
-        assert_eq!(manifest.blobs.len(), 2);
+        assert_eq!(manifest.references.len(), 2);
         assert_eq!(manifest.artifact_type.as_deref(), Some("x/y"));
         assert_eq!(manifest.digest, Digest::of(Algorithm::Sha256, body.as_bytes()));
     }
@@ -305,7 +143,7 @@ mod tests {
     #[test]
     fn an_index_may_be_empty() {
         let manifest = parse(MediaType::OCI_INDEX, r#"{"schemaVersion":2,"manifests":[]}"#).expect("valid");
-        assert!(manifest.manifests.is_empty() && manifest.blobs.is_empty());
+        assert!(manifest.references.is_empty());
     }
 
     #[test]
@@ -313,17 +151,18 @@ mod tests {
         let body =
             format!(r#"{{"blobs":[{}],"layers":"none","subject":{}}}"#, descriptor("b"), descriptor("s"));
         let manifest = parse("application/vnd.example+json", &body).expect("valid");
-        assert_eq!((manifest.blobs.len(), manifest.subject.is_some()), (1, true));
+        assert_eq!((manifest.references.len(), manifest.subject.is_some()), (2, true));
     }
 
     #[test]
-    fn a_list_that_go_never_filled_is_empty_and_one_that_is_not_there_is_refused() {
+    fn a_list_that_go_never_filled_is_empty_and_so_are_layers_that_are_not_there() {
         let config = descriptor("c");
         let image = format!(r#"{{"config":{config},"layers":null,"manifests":null}}"#);
-        assert_eq!(parse(MediaType::OCI_MANIFEST, &image).expect("valid").blobs.len(), 1);
+        assert_eq!(parse(MediaType::OCI_MANIFEST, &image).expect("valid").references.len(), 1);
         let index = r#"{"schemaVersion":2,"manifests":null,"layers":null}"#;
-        assert!(parse(MediaType::OCI_INDEX, index).expect("valid").manifests.is_empty());
-        assert!(parse(MediaType::OCI_MANIFEST, &format!(r#"{{"config":{config}}}"#)).is_err());
+        assert!(parse(MediaType::OCI_INDEX, index).expect("valid").references.is_empty());
+        let without = format!(r#"{{"config":{config}}}"#);
+        assert_eq!(parse(MediaType::OCI_MANIFEST, &without).expect("valid").references.len(), 1);
         assert!(parse(MediaType::OCI_MANIFEST, r#"{"config":null,"layers":[]}"#).is_err());
         assert!(parse(MediaType::OCI_INDEX, r#"{"schemaVersion":2}"#).is_err());
     }
@@ -342,7 +181,8 @@ mod tests {
         for kind in [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX] {
             assert_eq!(kept(kind, r#"{"a":"b"}"#), Ok(Some(r#"{"a":"b"}"#.to_owned())));
             assert_eq!((kept(kind, "{}"), kept(kind, "null")), (Ok(None), Ok(None)));
-            for bad in [r#"{"a":1}"#, r#"{"a":"b","c":{}}"#, r#"{"a":null}"#, r#"["a"]"#] {
+            assert_eq!(kept(kind, r#"{"a":"b","c":null}"#), Ok(Some(r#"{"a":"b"}"#.to_owned())));
+            for bad in [r#"{"a":1}"#, r#"{"a":"b","c":{}}"#, r#"["a"]"#] {
                 assert!(matches!(kept(kind, bad), Err(ManifestError::Malformed(_))), "{kind} {bad}");
             }
         }
@@ -373,10 +213,10 @@ mod tests {
         };
         for (kind, key) in [(MediaType::OCI_INDEX, "manifests"), ("application/vnd.example+json", "blobs")] {
             let parse = |count: usize| parse(kind, &format!(r#"{{"{key}":[{}]}}"#, list(count)));
-            assert!(parse(MAX_DESCRIPTORS).is_ok(), "{kind}");
-            assert!(matches!(parse(MAX_DESCRIPTORS + 1), Err(ManifestError::Malformed(_))), "{kind}");
+            assert!(parse(MAX_REFERENCES).is_ok(), "{kind}");
+            assert!(matches!(parse(MAX_REFERENCES + 1), Err(ManifestError::Malformed(_))), "{kind}");
         }
-        let image = format!(r#"{{"config":{},"layers":[{}]}}"#, descriptor("c"), list(MAX_DESCRIPTORS));
+        let image = format!(r#"{{"config":{},"layers":[{}]}}"#, descriptor("c"), list(MAX_REFERENCES));
         assert!(parse(MediaType::OCI_MANIFEST, &image).is_err());
     }
 

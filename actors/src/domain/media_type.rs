@@ -16,8 +16,20 @@ impl MediaType {
     /// Docker manifest list.
     pub const DOCKER_LIST: &'static str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
+    /// OCI artifact manifest, which was in release candidates of the image specification 1.1 only, and is pushed all the same.
+    pub const OCI_ARTIFACT: &'static str = "application/vnd.oci.artifact.manifest.v1+json";
+
+    /// The types whose documents the registry understands.
+    const KNOWN: [&'static str; 5] =
+        [Self::OCI_INDEX, Self::OCI_MANIFEST, Self::DOCKER_MANIFEST, Self::DOCKER_LIST, Self::OCI_ARTIFACT];
+    /// What the fields of a form are sent as, and what curl says of any body when it is not told: never a manifest.
+    const FORM: &'static str = "application/x-www-form-urlencoded";
+    /// A body in several parts, as forms with files are (RFC 2046 §5.1): never a manifest.
+    const PARTS: &'static str = "multipart/";
+
     /// Reads a `Content-Type`, leaving its parameters out; `None` when it is no `type/subtype`
-    /// (RFC 6838 §4.2, at most 255 bytes).
+    /// (RFC 6838 §4.2, at most 255 bytes). Letter case means nothing there, so a type that is known has the letters that
+    /// its specification writes; any other keeps its own.
     pub fn parse(content_type: &str) -> Option<Self> {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let (kind, subtype) = essence.split_once('/')?;
@@ -26,7 +38,20 @@ impl MediaType {
             bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric())
                 && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
         };
-        (essence.len() <= 255 && restricted(kind) && restricted(subtype)).then(|| Self(essence.to_owned()))
+        let known = Self::KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(essence));
+        (essence.len() <= 255 && restricted(kind) && restricted(subtype))
+            .then(|| Self(known.unwrap_or(essence).to_owned()))
+    }
+
+    /// Whether this text names the same type, in whatever letter case (RFC 9110 §8.3.1).
+    pub fn is(&self, text: &str) -> bool {
+        self.0.eq_ignore_ascii_case(text)
+    }
+
+    /// Whether it is the type of a form, or of anything else in several parts.
+    pub fn is_form(&self) -> bool {
+        let start = self.0.get(..Self::PARTS.len());
+        self.is(Self::FORM) || start.is_some_and(|start| start.eq_ignore_ascii_case(Self::PARTS))
     }
 
     /// The type as text.
@@ -36,7 +61,7 @@ impl MediaType {
 
     /// Whether it is one of Docker's schema 1 manifests, which are refused.
     pub fn is_docker_schema_1(&self) -> bool {
-        self.0.starts_with("application/vnd.docker.distribution.manifest.v1+")
+        self.0.to_ascii_lowercase().starts_with("application/vnd.docker.distribution.manifest.v1+")
     }
 
     /// Whether layers of this type may stay with whoever published them (the deprecated non-distributable ones).
@@ -57,6 +82,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn letter_case_makes_no_other_type() {
+        for known in MediaType::KNOWN {
+            let read = MediaType::parse(&known.to_ascii_uppercase()).expect("a media type");
+            assert_eq!(read.as_str(), known);
+        }
+        let own = MediaType::parse("Application/VND.Example+JSON").expect("a media type");
+        assert_eq!(own.as_str(), "Application/VND.Example+JSON");
+        assert!(own.is("application/vnd.example+json") && !own.is("application/vnd.example"));
+        let old =
+            MediaType::parse("Application/vnd.docker.distribution.Manifest.v1+json").expect("a media type");
+        assert!(old.is_docker_schema_1());
+        let form =
+            MediaType::parse("Application/X-WWW-Form-Urlencoded; charset=utf-8").expect("a media type");
+        assert!(form.is_form() && !own.is_form());
+        for parts in ["multipart/form-data; boundary=x", "Multipart/Mixed", "multipart/byteranges"] {
+            assert!(MediaType::parse(parts).expect("a media type").is_form(), "{parts}");
+        }
+    }
 
     proptest! {
         #[test]

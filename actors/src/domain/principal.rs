@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// The role that may do everything.
+pub const ADMIN: &str = "admin";
+
 /// What kind of account asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,7 +65,7 @@ impl Principal {
     pub fn anonymous() -> Self {
         Self {
             subject: String::new(),
-            name: "anonymous".to_owned(),
+            name: super::account::ANONYMOUS.to_owned(),
             account_type: AccountType::Anonymous,
             roles: Vec::new(),
         }

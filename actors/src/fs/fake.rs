@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::{Fs, ReadFile, WriteFile};
+use super::{Fs, NotAFile, ReadFile, WriteFile};
 
 /// A pretended disk; clones are the same one.
 #[derive(Debug, Clone)]
@@ -43,6 +43,9 @@ struct Disk {
     cut_at: Option<u64>,
     fail_at: Option<(u64, io::ErrorKind)>,
     free: u64,
+    device: u64,
+    /// Renames to this name and below it wait.
+    held: Option<PathBuf>,
 }
 
 impl Default for FakeFs {
@@ -76,7 +79,8 @@ impl FakeFs {
     /// The power goes after `calls` more: from then on every call fails and changes nothing.
     pub fn cut_after(&self, calls: u64) {
         let mut disk = self.disk();
-        disk.cut_at = Some(disk.calls + calls);
+        let at = disk.calls + calls;
+        disk.cut_at = Some(disk.cut_at.map_or(at, |cut_at| cut_at.min(at)));
     }
 
     /// Whether the power has gone.
@@ -101,8 +105,36 @@ impl FakeFs {
         self.disk().free = bytes;
     }
 
-    /// What is found after a power cut, by the choices of `seed`.
+    /// Another disk is seen in the place of this one, with the same in it.
+    pub fn set_device(&self, device: u64) {
+        self.disk().device = device;
+    }
+
+    /// From now on renames to what is below `place` wait until this is called again with another place, or none.
+    pub fn hold_renames(&self, place: Option<PathBuf>) {
+        self.disk().held = place;
+    }
+
+    /// The disk, once nothing holds a rename to `to`.
+    fn disk_for_rename(&self, to: &Path) -> MutexGuard<'_, Disk> {
+        loop {
+            let disk = self.disk();
+            if disk.held.as_ref().is_none_or(|held| !to.starts_with(held)) {
+                return disk;
+            }
+            drop(disk);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
+    /// The power goes now: every call from here on fails, so nothing of the run that ends comes after what is found. Answers
+    /// that, by the choices of `seed`.
     pub fn crash(&self, seed: u64) -> Self {
+        self.cut_after(0);
+        self.found_after_a_cut(seed)
+    }
+
+    fn found_after_a_cut(&self, seed: u64) -> Self {
         let disk = self.disk();
         let mut choices = Choices(seed);
         let files = disk.files.iter().map(|file| settled(surviving_content(file, &mut choices))).collect();
@@ -212,7 +244,7 @@ impl Disk {
     fn file(&mut self, path: &Path) -> io::Result<Inode> {
         match self.entry(path)? {
             Some(Entry::File(inode)) => Ok(inode),
-            Some(Entry::Directory) => Err(io::Error::other("not a regular file")),
+            Some(Entry::Directory) => Err(NotAFile::error(path)),
             None => Err(not_found(path)),
         }
     }
@@ -264,7 +296,7 @@ impl Fs for FakeFs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut disk = self.disk();
+        let mut disk = self.disk_for_rename(to);
         disk.simple_call()?;
         let inode = disk.file(from)?;
         let ((to_parent, to_name), (from_parent, from_name)) = (split(to)?, split(from)?);
@@ -351,6 +383,13 @@ impl Fs for FakeFs {
         disk.simple_call()?;
         Ok(disk.free)
     }
+
+    fn device(&self, path: &Path) -> io::Result<u64> {
+        let mut disk = self.disk();
+        disk.simple_call()?;
+        disk.names(path)?;
+        Ok(disk.device)
+    }
 }
 
 struct FakeFile {
@@ -415,50 +454,4 @@ impl ReadFile for FakeReadFile {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = "/d/f";
-
-    /// What any seed finds of the file after a crash.
-    fn found(fs: &FakeFs) -> Vec<Option<Vec<u8>>> {
-        let mut all: Vec<_> = (0..64).map(|seed| fs.crash(seed).tree().remove(Path::new(FILE))).collect();
-        all.sort();
-        all.dedup();
-        all
-    }
-
-    fn written(fs: &FakeFs) -> Box<dyn WriteFile> {
-        fs.create_dir(Path::new("/d")).unwrap();
-        let mut file = fs.create(Path::new(FILE)).unwrap();
-        file.append(&[Bytes::from_static(b"ab")]).unwrap();
-        file
-    }
-
-    #[test]
-    fn what_was_not_synced_may_or_may_not_survive() {
-        let fs = FakeFs::default();
-        let mut file = written(&fs);
-        assert_eq!(found(&fs), [None, Some(vec![]), Some(b"a".to_vec()), Some(b"ab".to_vec())]);
-        fs.sync_dir(Path::new("/")).unwrap();
-        fs.sync_dir(Path::new("/d")).unwrap();
-        assert_eq!(found(&fs), [Some(vec![]), Some(b"a".to_vec()), Some(b"ab".to_vec())]);
-        file.sync().unwrap();
-        assert_eq!(found(&fs), [Some(b"ab".to_vec())]);
-        fs.remove(Path::new(FILE)).unwrap();
-        assert_eq!(found(&fs), [None, Some(b"ab".to_vec())]);
-    }
-
-    #[test]
-    fn after_the_cut_nothing_happens_and_a_failing_call_does_half() {
-        let fs = FakeFs::default();
-        let mut file = written(&fs);
-        fs.fail_after(0, io::ErrorKind::StorageFull);
-        assert!(file.append(&[Bytes::from_static(b"cdef")]).is_err());
-        assert_eq!(fs.tree()[Path::new(FILE)], b"abcd");
-        fs.cut_after(1);
-        file.sync().unwrap();
-        assert!(!fs.is_cut() || file.sync().is_err());
-        assert!(file.sync().is_err() && fs.list(Path::new("/")).is_err() && fs.is_cut());
-    }
-}
+mod tests;

@@ -22,7 +22,7 @@ pub trait Fs: Send + Sync + std::fmt::Debug + 'static {
     /// Opens an existing file to go on writing at its end.
     fn open_to_write(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
 
-    /// Opens an existing regular file to read. It can be read to its end even when its name goes away meanwhile.
+    /// Opens an existing regular file to read; [`NotAFile`] when it is something else. It can be read to its end even when its name goes away meanwhile.
     fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn ReadFile>>;
 
     /// The length in bytes of the regular file at `path`; `None` when there is nothing. A directory or anything
@@ -64,6 +64,27 @@ pub trait Fs: Send + Sync + std::fmt::Debug + 'static {
 
     /// How many bytes an ordinary user may still write on the file system that holds `path`.
     fn free_space(&self, path: &Path) -> io::Result<u64>;
+
+    /// The number of the device that a directory is on.
+    fn device(&self, path: &Path) -> io::Result<u64>;
+}
+
+/// Something else than a regular file is in the place of one: proof that no file of the registry's is there.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is not a regular file", .0.display())]
+pub struct NotAFile(pub PathBuf);
+
+impl NotAFile {
+    /// As what a call fails with.
+    pub fn error(path: &Path) -> io::Error {
+        io::Error::other(Self(path.to_owned()))
+    }
+
+    /// Whether a call failed for this.
+    pub fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+            || rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)
+    }
 }
 
 /// A file being written, always at its end.

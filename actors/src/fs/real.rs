@@ -10,7 +10,7 @@ use bytes::Bytes;
 use rustix::fs::OFlags;
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::{Fs, ReadFile, WriteFile};
+use super::{Fs, NotAFile, ReadFile, WriteFile};
 
 /// The machine's own file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,10 +19,6 @@ pub struct RealFs;
 /// Names are ours; a symbolic link in the place of one is not followed.
 fn nofollow() -> i32 {
     OFlags::NOFOLLOW.bits().cast_signed()
-}
-
-fn not_a_file(path: &Path) -> io::Error {
-    io::Error::other(format!("{} is not a regular file", path.display()))
 }
 
 impl Fs for RealFs {
@@ -40,7 +36,7 @@ impl Fs for RealFs {
         let file = OpenOptions::new().write(true).custom_flags(nofollow()).open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(not_a_file(path));
+            return Err(NotAFile::error(path));
         }
         Ok(Box::new(RealWriteFile::new(file, metadata.len())))
     }
@@ -49,7 +45,7 @@ impl Fs for RealFs {
         let file = OpenOptions::new().read(true).custom_flags(nofollow()).open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(not_a_file(path));
+            return Err(NotAFile::error(path));
         }
         Ok(Box::new(RealReadFile { file, len: metadata.len() }))
     }
@@ -57,7 +53,7 @@ impl Fs for RealFs {
     fn len(&self, path: &Path) -> io::Result<Option<u64>> {
         match std::fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
-            Ok(_) => Err(not_a_file(path)),
+            Ok(_) => Err(NotAFile::error(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -65,7 +61,7 @@ impl Fs for RealFs {
 
     fn links(&self, path: &Path) -> io::Result<u64> {
         let metadata = std::fs::symlink_metadata(path)?;
-        if metadata.is_file() { Ok(metadata.nlink()) } else { Err(not_a_file(path)) }
+        if metadata.is_file() { Ok(metadata.nlink()) } else { Err(NotAFile::error(path)) }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -120,6 +116,10 @@ impl Fs for RealFs {
     fn free_space(&self, path: &Path) -> io::Result<u64> {
         let space = rustix::fs::statvfs(path)?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    fn device(&self, path: &Path) -> io::Result<u64> {
+        Ok(std::fs::metadata(path)?.dev())
     }
 }
 

@@ -10,18 +10,24 @@ use actix::{
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::facts::{self, Files};
+use super::hold::{Hold, Released};
 use super::housekeeping::{Housekeeping, INTERVAL};
 use super::pace::{Pace, Walk};
-use super::plan::{Scope, Step};
+use super::plan::{Found, Looked, Scope, Step};
 use super::report::{Outcome, Report, Trigger};
-use super::sweep::{self, Taken, Tools};
-use super::{Clean, GcError, GcStatus, GetGcStatus, HoldSweeps, ReleaseSweeps, StartSweep, StopSweep, asked};
+use super::sweep::{self, Sweep, Taken, Tools};
+use super::{
+    Clean, GcError, GcStatus, GetGcStatus, HoldSweeps, ReleaseSweeps, StartSweep, StopSweep, asked,
+    strays_wait,
+};
 use crate::ask::{AskError, Handle};
 use crate::blob_store::{BlobStore, Layout};
-use crate::db::queries::audit::Audited;
+use crate::db::queries::audit::{Audited, Record};
 use crate::db::queries::collection::{CountDue, collector};
+use crate::db::queries::permission::Permitted;
 use crate::db::queries::sweeps::{FinishSweep, InsertSweep};
-use crate::domain::{Event, EventName, Origin, Timestamp};
+use crate::domain::{Event, EventName, Timestamp};
 use crate::fs::Fs;
 use crate::upload::{Swept, UploadError};
 
@@ -51,32 +57,17 @@ pub struct Gc {
     tools: Tools,
     interval: Option<Duration>,
     running: Option<Running>,
-    /// When all files were last compared with rows.
-    walked_at: Option<Timestamp>,
+    /// When all files were last compared with rows, and whether some had none and stayed.
+    walked: Option<(Timestamp, bool)>,
     /// Whether sweeps are held off.
     held: bool,
     /// Whether old audit entries are being forgotten.
     forgetting: bool,
+    /// Whether manifests and configs are being read for what people look for.
+    describing: bool,
     released: mpsc::UnboundedSender<Released>,
     releases: Option<mpsc::UnboundedReceiver<Released>>,
 }
-
-/// Holds sweeps off until it is dropped.
-#[derive(Debug)]
-pub struct Hold(Option<mpsc::UnboundedSender<Released>>);
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some(released) = self.0.take() {
-            // A collector that is gone sweeps nothing.
-            let _gone = released.send(Released);
-        }
-    }
-}
-
-/// Sweeps are held off no more.
-#[derive(Debug)]
-struct Released;
 
 #[derive(Debug)]
 struct Running {
@@ -108,11 +99,21 @@ impl Gc {
             untagged_after: settings.untagged_after,
             upload_expiry: housekeeping.upload_expiry,
         };
-        let (interval, running, walked_at) = (settings.interval, None, None);
+        let (interval, running, walked) = (settings.interval, None, None);
         let (released, releases) = mpsc::unbounded_channel();
-        let (held, forgetting, releases) = (false, false, Some(releases));
-        let gc =
-            Self { housekeeping, tools, interval, running, walked_at, held, forgetting, released, releases };
+        let (held, forgetting, describing, releases) = (false, false, false, Some(releases));
+        let gc = Self {
+            housekeeping,
+            tools,
+            interval,
+            running,
+            walked,
+            held,
+            forgetting,
+            describing,
+            released,
+            releases,
+        };
         let addr = Self::start_in_arbiter(thread, |_| gc);
         Handle::new("gc", addr, 64, Duration::from_secs(600))
     }
@@ -125,19 +126,31 @@ impl Gc {
         }
     }
 
-    fn scope(&self, dry_run: bool) -> Scope {
+    /// Reads what was pushed lately for what people look for; once at a time.
+    fn describe(&mut self, context: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.describing, true) {
+            let files = Files { fs: Arc::clone(&self.tools.fs), layout: self.tools.layout.clone() };
+            let described = facts::describe(self.tools.db.clone(), files);
+            context.spawn(described.into_actor(self).map(|(), gc, _| gc.describing = false));
+        }
+    }
+
+    /// All files are looked at once a day; as soon as it may take them where some have no row; and when somebody asks for
+    /// just those.
+    fn scope(&self, dry_run: bool, take_strays: bool) -> Scope {
         let now = self.tools.clock.now();
-        let walked = self.walked_at.is_some_and(|at| now.since(at) < WALK);
-        let directories = if walked { 0 } else { Layout::DIRECTORIES };
-        Scope { dry_run, untagged: self.tools.untagged_after.is_some(), directories }
+        let is_known = self.walked.is_some_and(|(at, strays)| match strays {
+            true => !dry_run && now.since(at) < strays_wait(self.tools.keep),
+            false => now.since(at) < WALK,
+        });
+        let directories = if is_known && !take_strays { 0 } else { Layout::DIRECTORIES };
+        Scope { dry_run, take_strays, untagged: self.tools.untagged_after.is_some(), directories }
     }
 
     /// Takes the place of the one sweep, then makes it durable that it began.
     fn start(
         &mut self,
-        trigger: Trigger,
-        dry_run: bool,
-        origin: Origin,
+        StartSweep { trigger, dry_run, take_strays, origin, caller }: StartSweep,
     ) -> ResponseActFuture<Self, Result<i64, GcError>> {
         if let Some(running) = &self.running {
             return Box::pin(std::future::ready(Err(GcError::Running(running.report.id))).into_actor(self));
@@ -148,20 +161,32 @@ impl Gc {
         let (now, db) = (self.tools.clock.now(), self.tools.db.clone());
         let report = Report::new(trigger, dry_run, now);
         let query = InsertSweep { started_at: now, report: text(&report) };
-        self.running = Some(Running { report, scope: self.scope(dry_run), stop: false });
+        self.running = Some(Running { report, scope: self.scope(dry_run, take_strays), stop: false });
         let describe = move |id: &i64| {
             vec![Event::new(EventName::GcStarted).with(json!({"sweep": id, "dry_run": dry_run}))]
         };
         let begun = async move {
-            let id = db.write(Audited { query, origin, now, describe }).await.map_err(asked)?;
-            let (links, blobs) = db.read(CountDue { now }).await.map_err(asked)?;
-            Ok::<_, GcError>((id, links.saturating_add(blobs)))
+            let query = Audited { query, origin, now, describe };
+            db.write(Permitted { query, caller }).await.map_err(asked)?.ok_or(GcError::Lost)
         };
-        Box::pin(begun.into_actor(self).map(|begun, gc, context| match begun {
+        let counted = begun.into_actor(self).then(move |begun, gc, _| {
+            // Whoever ends it from now on hears which it is.
+            if let (Ok(id), Some(running)) = (&begun, &mut gc.running) {
+                running.report.id = *id;
+            }
+            let db = gc.tools.db.clone();
+            let counted = async move {
+                let id = begun?;
+                let (links, blobs) = db.read(CountDue { now }).await.map_err(asked)?;
+                Ok::<_, GcError>((id, links.saturating_add(blobs)))
+            };
+            counted.into_actor(gc)
+        });
+        Box::pin(counted.map(|begun, gc, context| match begun {
             Ok((id, left)) => {
                 log::info!("sweep {id} begins");
                 let Some(running) = &mut gc.running else { return Ok(id) };
-                (running.report.id, running.report.left) = (id, left);
+                running.report.left = left;
                 let first = running.scope.first();
                 gc.go_on(first, gc.tools.pace.walk(), context);
                 Ok(id)
@@ -173,16 +198,47 @@ impl Gc {
         }))
     }
 
+    /// Makes it durable who ends the sweep, then ends it. One that has ended meanwhile is what was asked for.
+    fn stop(
+        &mut self,
+        StopSweep { origin, caller }: StopSweep,
+    ) -> ResponseActFuture<Self, Result<i64, GcError>> {
+        let Some(Report { id, started_at, .. }) = self.running.as_ref().map(|running| &running.report) else {
+            return Box::pin(std::future::ready(Err(GcError::Idle)).into_actor(self));
+        };
+        let (id, started_at, db) = (*id, *started_at, self.tools.db.clone());
+        // One that has only just begun has no number yet.
+        let event = Event::new(EventName::GcStopped).with(json!({"sweep": (id > 0).then_some(id)}));
+        let query = Record { origin, now: self.tools.clock.now(), event, times: 1 };
+        let written =
+            async move { db.write(Permitted { query, caller }).await.map_err(asked)?.ok_or(GcError::Lost) };
+        Box::pin(written.into_actor(self).map(move |written, gc, _| {
+            written?;
+            let same = |running: &&mut Running| running.report.started_at == started_at;
+            let Some(running) = gc.running.as_mut().filter(same) else { return Ok(id) };
+            running.stop = true;
+            Ok(running.report.id)
+        }))
+    }
+
     fn go_on(&mut self, step: Step, walk: Walk, context: &mut Context<Self>) {
         let Some(running) = &mut self.running else { return };
         running.report.phase = step.phase();
-        let taken = sweep::take(step, running.report.id, self.tools.clone(), walk);
+        let report = &running.report;
+        let (began, take_strays) = (Timestamp::from_millis(report.started_at), running.scope.take_strays);
+        let of = Sweep { id: report.id, began, take_strays };
+        let taken = sweep::take(step, of, self.tools.clone(), walk);
         context.spawn(taken.into_actor(self).map(|taken, gc, context| gc.took(taken, context)));
     }
 
     fn took(&mut self, taken: Taken, context: &mut Context<Self>) {
         let Some(running) = &mut self.running else { return };
         let Taken { step, mut gain, found, walk } = taken;
+        if let Ok(Found::Looked(looked) | Found::Items(_, looked)) = &found
+            && running.scope.is_refused(&step, *looked)
+        {
+            gain.error(too_many(*looked));
+        }
         let next = found.map(|found| running.scope.after(&step, found));
         if let Err(error) = &next {
             gain.error(error);
@@ -207,7 +263,7 @@ impl Gc {
         let mut report = running.report.clone();
         report.finish(outcome, now);
         if outcome == Outcome::Done && running.scope.directories > 0 && !report.dry_run {
-            self.walked_at = Some(now);
+            self.walked = Some((now, report.counts.strays_waiting > 0));
         }
         let counts = report.counts;
         log::info!(
@@ -231,6 +287,16 @@ impl Gc {
     }
 }
 
+/// Why files without a row stay.
+fn too_many(looked: Looked) -> String {
+    let Looked { files, strays } = looked;
+    format!(
+        "{strays} of {files} files have no row, which is more than a tenth: none of them goes; is the database the right \
+         one? `mcrctl gc run --dry-run --wait` lists them, and `mcrctl gc run --take-strays` takes those that were found \
+         twice, an hour apart"
+    )
+}
+
 fn text(report: &Report) -> String {
     // A report holds nothing that JSON cannot say.
     serde_json::to_string(report).unwrap_or_default()
@@ -243,6 +309,7 @@ impl Actor for Gc {
         if let Some(mut releases) = self.releases.take() {
             context.add_stream(futures_util::stream::poll_fn(move |context| releases.poll_recv(context)));
         }
+        context.run_interval(facts::INTERVAL, Self::describe);
         context.run_interval(INTERVAL, |gc, context| {
             gc.forget(context);
             let cleaned = gc.housekeeping.clean();
@@ -257,7 +324,9 @@ impl Actor for Gc {
         });
         if let Some(interval) = self.interval {
             context.run_interval(interval, |gc, context| {
-                let started = gc.start(Trigger::Interval, false, collector());
+                let (trigger, origin) = (Trigger::Interval, collector());
+                let start = StartSweep { trigger, dry_run: false, take_strays: false, origin, caller: None };
+                let started = gc.start(start);
                 context.spawn(started.map(|started, _, _| {
                     if let Err(error) = started {
                         log::warn!("a sweep was put off: {error}");
@@ -281,7 +350,7 @@ impl Handler<StartSweep> for Gc {
     type Result = ResponseActFuture<Self, Result<i64, GcError>>;
 
     fn handle(&mut self, start: StartSweep, _: &mut Self::Context) -> Self::Result {
-        self.start(start.trigger, start.dry_run, start.origin)
+        self.start(start)
     }
 }
 
@@ -318,12 +387,10 @@ impl StreamHandler<Released> for Gc {
 }
 
 impl Handler<StopSweep> for Gc {
-    type Result = Result<i64, GcError>;
+    type Result = ResponseActFuture<Self, Result<i64, GcError>>;
 
-    fn handle(&mut self, _: StopSweep, _: &mut Self::Context) -> Self::Result {
-        let running = self.running.as_mut().ok_or(GcError::Idle)?;
-        running.stop = true;
-        Ok(running.report.id)
+    fn handle(&mut self, stop: StopSweep, _: &mut Self::Context) -> Self::Result {
+        self.stop(stop)
     }
 }
 

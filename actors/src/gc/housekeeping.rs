@@ -43,7 +43,8 @@ pub struct Housekeeping {
 impl Housekeeping {
     pub(super) fn clean(&self) -> BoxFuture<'static, Result<Swept, AskError<UploadError>>> {
         let idle_since = self.clock.now().before(self.upload_expiry).before(self.db.lag().longest());
-        let (swept, purged) = (self.uploads.ask(Sweep { idle_since }), self.auth.ask(Purge));
+        let (swept, purged) =
+            (self.uploads.ask(Sweep { idle_since, take_strays: false }), self.auth.ask(Purge));
         let (db, clock, spare) = (self.db.clone(), self.clock.clone(), self.spare);
         Box::pin(async move {
             beginning::note(&db, &clock, spare).await;
@@ -51,7 +52,7 @@ impl Housekeeping {
                 log::warn!("lapsed tokens stay for now: {error}");
             }
             let swept = swept.await?;
-            if swept != Swept::default() {
+            if swept.expired + swept.strays > 0 {
                 log::info!(
                     "removed {} expired uploads and {} stray upload files",
                     swept.expired,

@@ -9,6 +9,8 @@
 //! It owns no files: it asks those who do.
 
 mod actor;
+mod facts;
+mod hold;
 mod housekeeping;
 mod pace;
 pub mod plan;
@@ -17,14 +19,17 @@ mod sweep;
 
 use actix::Message;
 
-pub use actor::{Gc, GcSettings, Hold};
+pub use actor::{Gc, GcSettings};
+pub use hold::Hold;
 pub use housekeeping::Housekeeping;
 pub use pace::{Gate, Pace};
+pub(crate) use plan::strays_wait;
 pub use report::{Outcome, Phase, Report, Trigger};
 
 use crate::ask::AskError;
 use crate::blob_store::BlobError;
 use crate::db::DbError;
+use crate::db::queries::permission::{Caller, MayBeLost};
 use crate::domain::Origin;
 use crate::upload::{Swept, UploadError};
 
@@ -40,6 +45,9 @@ pub enum GcError {
     /// There is no sweep to stop.
     #[error("no sweep runs")]
     Idle,
+    /// Whoever asked may not any more; nothing was changed.
+    #[error("the right to this was lost meanwhile")]
+    Lost,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -52,6 +60,12 @@ pub enum GcError {
     /// Another actor does not answer.
     #[error("{0} does not answer")]
     Unavailable(&'static str),
+}
+
+impl MayBeLost for GcError {
+    fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost)
+    }
 }
 
 /// A failed ask of another actor, as this one's failure.
@@ -77,14 +91,24 @@ pub struct StartSweep {
     pub trigger: Trigger,
     /// Only find what would go.
     pub dry_run: bool,
+    /// Take files without a row also when they are more than a tenth of all files.
+    pub take_strays: bool,
     /// Who asked.
     pub origin: Origin,
+    /// Who must still be allowed to when it is written down; [`GcError::Lost`] otherwise.
+    pub caller: Option<Caller>,
 }
 
-/// Ends the sweep that runs after its present step, and answers its number. [`GcError::Idle`] when none runs.
+/// Ends the sweep that runs after its present step, and answers its number once it is durable who asked for that.
+/// [`GcError::Idle`] when none runs.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<i64, GcError>")]
-pub struct StopSweep;
+pub struct StopSweep {
+    /// Who asked.
+    pub origin: Origin,
+    /// Who must still be allowed to when it is written down; [`GcError::Lost`] otherwise.
+    pub caller: Option<Caller>,
+}
 
 /// Holds sweeps off until the [`Hold`] is dropped, so that nothing that a row names is removed. [`GcError::Running`]
 /// while a sweep runs, [`GcError::Held`] while somebody else holds them off.

@@ -28,6 +28,8 @@ pub enum Trigger {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
+    /// Reads manifests again that were stored when fewer things counted as references.
+    References,
     /// Ends uploads that expired.
     Uploads,
     /// Takes untagged manifests.
@@ -75,6 +77,7 @@ macro_rules! names {
 
 names!(Trigger { Request = "request", Interval = "interval" });
 names!(Phase {
+    References = "references",
     Uploads = "uploads",
     Manifests = "manifests",
     Links = "links",
@@ -149,6 +152,8 @@ pub struct Counts {
     pub freed_bytes: u64,
     /// Files without a row that went.
     pub strays: u64,
+    /// Files without a row that stay for now.
+    pub strays_waiting: u64,
     /// Blobs that somebody was pushing at that moment.
     pub busy: u64,
     /// All that went wrong.
@@ -163,6 +168,8 @@ pub(super) struct Gain {
     pub(super) counts: Counts,
     pub(super) errors: Vec<String>,
     pub(super) shares: Vec<(String, u64)>,
+    /// Files that were counted as staying, and went.
+    pub(super) taken_strays: u64,
 }
 
 impl Gain {
@@ -188,7 +195,7 @@ impl Report {
             id: 0,
             trigger,
             dry_run,
-            phase: Phase::Uploads,
+            phase: Phase::References,
             outcome: Outcome::Running,
             started_at: started_at.as_millis(),
             finished_at: None,
@@ -209,6 +216,8 @@ impl Report {
         counts.removed += more.removed;
         counts.freed_bytes += more.freed_bytes;
         counts.strays += more.strays;
+        counts.strays_waiting =
+            (counts.strays_waiting + more.strays_waiting).saturating_sub(gain.taken_strays);
         counts.busy += more.busy;
         counts.error_count += gain.errors.len() as u64;
         counts.longest_write_us = counts.longest_write_us.max(more.longest_write_us);

@@ -1,11 +1,12 @@
 //! One step of a sweep: asks those who own rows and files, in the order that makes it safe.
 
-use std::path::PathBuf;
+pub(super) mod strays;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::pace::{Pace, Walk};
-use super::plan::{Found, Step};
+use super::plan::{Found, Looked, Step};
 use super::report::Gain;
 use super::{GcError, asked};
 use crate::ask::Handle;
@@ -14,20 +15,19 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::lag::Due;
 use crate::db::queries::collection::{
-    BlobCursor, Budget, CollectLinks, CollectUntagged, Condemn, DueBlob, LinkCursor, ListDueBlobs, Unrecorded,
+    BlobCursor, Budget, CollectLinks, CollectUntagged, Condemn, DueBlob, LinkCursor, ListDueBlobs,
 };
 use crate::db::queries::dry_run::Foresee;
-use crate::db::queries::sweeps::{DropItems, Item, SaveItems};
+use crate::db::queries::references::{NoteReferences, ReadUnread, Unread};
+use crate::db::queries::sweeps::{DropItems, Item, STRAY, SaveItems};
 use crate::domain::{Digest, Timestamp};
 use crate::fs::Fs;
-use crate::upload::{Sweep, Uploads};
+use crate::upload::{self, Uploads};
 
 /// How long a sweep's write may hold the writer.
 const BUDGET: Budget = Budget(Duration::from_millis(2));
 /// Blobs taken in one step.
 const BLOBS: usize = 64;
-/// Files compared with rows at once.
-const FILES: usize = 256;
 /// Findings kept or forgotten in one write.
 const ITEMS: usize = 500;
 
@@ -51,6 +51,17 @@ pub(super) struct Tools {
     pub(super) upload_expiry: Duration,
 }
 
+/// Which sweep it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sweep {
+    /// Its number.
+    pub(super) id: i64,
+    /// When it began.
+    pub(super) began: Timestamp,
+    /// Whether files without a row go however many they are.
+    pub(super) take_strays: bool,
+}
+
 /// What a step came to.
 pub(super) struct Taken {
     pub(super) step: Step,
@@ -59,8 +70,8 @@ pub(super) struct Taken {
     pub(super) walk: Walk,
 }
 
-/// Takes one step of the sweep with this number, at the pace of `walk`.
-pub(super) async fn take(step: Step, sweep: i64, tools: Tools, walk: Walk) -> Taken {
+/// Takes one step of this sweep, at the pace of `walk`.
+pub(super) async fn take(step: Step, sweep: Sweep, tools: Tools, walk: Walk) -> Taken {
     let mut work = Work { tools, sweep, walk, gain: Gain::default() };
     let (step, found) = work.take(step).await;
     Taken { step, gain: work.gain, found, walk: work.walk }
@@ -68,7 +79,7 @@ pub(super) async fn take(step: Step, sweep: i64, tools: Tools, walk: Walk) -> Ta
 
 struct Work {
     tools: Tools,
-    sweep: i64,
+    sweep: Sweep,
     walk: Walk,
     gain: Gain,
 }
@@ -76,14 +87,20 @@ struct Work {
 impl Work {
     async fn take(&mut self, step: Step) -> (Step, Result<Found, GcError>) {
         match step {
+            Step::References => (step, self.references().await),
             Step::Uploads => (step, self.uploads().await),
             Step::Manifests => (step, self.manifests().await),
             Step::Links(after) => (step, self.links(after).await),
             Step::Blobs(after, forget) => (Step::Blobs(after, Vec::new()), self.blobs(after, forget).await),
-            Step::Strays(directory) => (step, self.strays(directory).await),
+            Step::Look(directory, looked) => (step, self.look(directory, looked).await),
+            Step::Strays(ref after) => {
+                let after = after.clone();
+                (step, self.strays(after).await)
+            }
             Step::Foresee => (step, self.foresee().await),
-            Step::ForeseeStrays(directory, items) => {
-                (Step::ForeseeStrays(directory, Vec::new()), self.foresee_strays(directory, items).await)
+            Step::ForeseeStrays(directory, items, looked) => {
+                let found = self.foresee_strays(directory, items, looked).await;
+                (Step::ForeseeStrays(directory, Vec::new(), looked), found)
             }
             Step::Save(items, from) => (Step::Save(Vec::new(), from), self.save(items, from).await),
         }
@@ -103,10 +120,32 @@ impl Work {
         self.now().before(life).before(self.tools.db.lag().longest())
     }
 
+    /// Reads manifests again, and stores what they refer to in small writes.
+    async fn references(&mut self) -> Result<Found, GcError> {
+        self.walk.turn().await;
+        let Unread { manifests, references } = self.tools.db.read(ReadUnread).await.map_err(asked)?;
+        if manifests.is_empty() {
+            return Ok(Found::Nothing);
+        }
+        for some in references.chunks(ITEMS) {
+            self.walk.turn().await;
+            let note = NoteReferences { references: some.to_vec(), read: Vec::new() };
+            self.tools.db.write(note).await.map_err(asked)?;
+        }
+        self.walk.turn().await;
+        let read = NoteReferences { references: Vec::new(), read: manifests };
+        self.tools.db.write(read).await.map_err(asked)?;
+        Ok(Found::MoreReferences)
+    }
+
     async fn uploads(&mut self) -> Result<Found, GcError> {
         let idle_since = self.lived(self.tools.upload_expiry);
         self.walk.turn().await;
-        let swept = self.tools.uploads.ask(Sweep { idle_since }).await.map_err(asked)?;
+        let sweep = upload::Sweep { idle_since, take_strays: self.sweep.take_strays };
+        let swept = self.tools.uploads.ask(sweep).await.map_err(asked)?;
+        if swept.kept > 0 {
+            self.gain.error(swept);
+        }
         self.gain.counts.uploads += swept.expired;
         self.gain.counts.strays += swept.strays;
         Ok(Found::Nothing)
@@ -115,9 +154,9 @@ impl Work {
     async fn manifests(&mut self) -> Result<Found, GcError> {
         let Some(untagged_after) = self.tools.untagged_after else { return Ok(Found::Nothing) };
         self.walk.turn().await;
-        let now = self.now();
-        let (before, kept_until) = (self.lived(untagged_after), now.after(self.tools.keep));
-        let query = CollectUntagged { sweep: self.sweep, before, now, kept_until, budget: BUDGET };
+        let (before, kept_until) = (self.lived(untagged_after), self.now().after(self.tools.keep));
+        let query =
+            CollectUntagged { sweep: self.sweep.id, before, due: self.due(), kept_until, budget: BUDGET };
         let collected = self.tools.db.write(query).await.map_err(asked)?;
         self.gain.wrote(collected.took);
         self.report_wrong(collected.wrong, "manifest");
@@ -226,70 +265,6 @@ impl Work {
         Ok(gone)
     }
 
-    /// The digests whose files are in one directory.
-    async fn files(&mut self, directory: usize) -> Result<Vec<Digest>, GcError> {
-        let (fs, layout) = (Arc::clone(&self.tools.fs), self.tools.layout.clone());
-        let path = layout.directory(directory);
-        let listed = actix_rt::task::spawn_blocking(move || {
-            let names = fs.list(&path)?;
-            let of = |name: PathBuf| {
-                let path = path.join(name);
-                layout.digest(&path).ok_or(path)
-            };
-            Ok::<_, std::io::Error>(names.into_iter().map(of).collect::<Vec<_>>())
-        });
-        let names = match listed.await {
-            Ok(Ok(names)) => names,
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Ok(Err(error)) => {
-                self.gain.error(format_args!(
-                    "{} cannot be listed: {error}",
-                    self.tools.layout.directory(directory).display()
-                ));
-                Vec::new()
-            }
-            Err(_) => return Err(GcError::Unavailable("the thread that lists files")),
-        };
-        let mut digests = Vec::with_capacity(names.len());
-        for name in names {
-            match name {
-                Ok(digest) => digests.push(digest),
-                Err(path) => self.gain.error(format_args!("{} is no blob; it stays", path.display())),
-            }
-        }
-        Ok(digests)
-    }
-
-    async fn strays(&mut self, directory: usize) -> Result<Found, GcError> {
-        for files in self.files(directory).await?.chunks(FILES) {
-            self.walk.turn().await;
-            let strays = self.tools.db.read(Unrecorded(files.to_vec())).await.map_err(asked)?;
-            if strays.is_empty() {
-                continue;
-            }
-            self.walk.turn().await;
-            let reserved = self.tools.blobs.ask(ReserveIdle { digests: strays }).await.map_err(asked)?;
-            self.walk.turn().await;
-            // Who held it a moment ago may have written its row.
-            let digests = reserved.iter().map(Reservation::digest).collect();
-            let strays = self.tools.db.read(Unrecorded(digests)).await.map_err(asked)?;
-            let reservations: Vec<_> =
-                reserved.into_iter().filter(|reservation| strays.contains(&reservation.digest())).collect();
-            self.walk.turn().await;
-            let removed = self.tools.blobs.ask(RemoveAll { reservations }).await.map_err(asked)?;
-            for (digest, removed) in removed {
-                match removed {
-                    Ok(bytes) => {
-                        self.gain.counts.strays += 1;
-                        self.gain.counts.freed_bytes += bytes.unwrap_or_default();
-                    }
-                    Err(error) => self.gain.error(format_args!("the stray file of {digest} stays: {error}")),
-                }
-            }
-        }
-        Ok(Found::Nothing)
-    }
-
     async fn foresee(&mut self) -> Result<Found, GcError> {
         self.walk.turn().await;
         let now = self.now();
@@ -299,26 +274,14 @@ impl Work {
             untagged_before: self.tools.untagged_after.map(|after| now.before(after)),
             idle_since: now.before(self.tools.upload_expiry),
         };
-        Ok(Found::Items(self.tools.db.read(foresee).await.map_err(asked)?))
-    }
-
-    async fn foresee_strays(&mut self, directory: usize, mut items: Vec<Item>) -> Result<Found, GcError> {
-        for files in self.files(directory).await?.chunks(FILES) {
-            self.walk.turn().await;
-            let strays = self.tools.db.read(Unrecorded(files.to_vec())).await.map_err(asked)?;
-            for digest in strays {
-                let bytes = self.tools.fs.len(&self.tools.layout.path(&digest)).ok().flatten();
-                let (name, bytes) = (digest.to_string(), bytes.unwrap_or_default());
-                items.push(Item { kind: "stray", repository: String::new(), name, bytes });
-            }
-        }
-        Ok(Found::Items(items))
+        let items = self.tools.db.read(foresee).await.map_err(asked)?;
+        Ok(Found::Items(items, Looked::default()))
     }
 
     /// Keeps some findings, and counts them; the first time forgets those of earlier dry runs.
     async fn save(&mut self, items: Vec<Item>, from: usize) -> Result<Found, GcError> {
         if from == 0 {
-            let drop_items = || DropItems { before: self.sweep, limit: ITEMS };
+            let drop_items = || DropItems { before: self.sweep.id, limit: ITEMS };
             while self.tools.db.write(drop_items()).await.map_err(asked)? {
                 self.walk.turn().await;
             }
@@ -328,7 +291,7 @@ impl Work {
             self.count(item);
         }
         self.walk.turn().await;
-        let save = SaveItems { sweep: self.sweep, first: from, items: items[from..next].to_vec() };
+        let save = SaveItems { sweep: self.sweep.id, first: from, items: items[from..next].to_vec() };
         self.tools.db.write(save).await.map_err(asked)?;
         Ok(Found::Saved(items, next))
     }
@@ -342,9 +305,13 @@ impl Work {
                 counts.removed += 1;
                 counts.freed_bytes += item.bytes;
             }
-            _ => {
+            STRAY => {
                 counts.strays += 1;
                 counts.freed_bytes += item.bytes;
+                return;
+            }
+            _ => {
+                counts.strays_waiting += 1;
                 return;
             }
         }

@@ -7,8 +7,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::marker;
+use super::places::{IdentityError, Places, database_failed};
 use super::verdict::{Database, Directory, Facts, Identity, Known};
-use super::{IdentityError, Places};
 use crate::blob_store::Layout;
 use crate::domain::Digest;
 use crate::fs::Fs;
@@ -71,7 +71,7 @@ fn holds_blobs(fs: &dyn Fs, root: &Path) -> io::Result<bool> {
 
 fn database(places: &Places, fs: &dyn Fs, is_marked: bool) -> Result<Database, IdentityError> {
     let path = &places.database;
-    let failed = |source| IdentityError::Database { path: path.clone(), source };
+    let failed = |source| database_failed(path.clone(), source);
     match std::fs::metadata(path) {
         Ok(found) if found.len() > 0 || has_log(path) => {}
         Ok(_) => return Ok(Database::Missing),

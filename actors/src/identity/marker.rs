@@ -101,6 +101,12 @@ pub fn write(fs: &dyn Fs, directory: &Path, marker: Marker) -> io::Result<()> {
     fs.sync_dir(directory)
 }
 
+/// Takes the marker of a directory away, whole or half written.
+pub(crate) fn take_away(fs: &dyn Fs, directory: &Path) -> io::Result<()> {
+    fs.remove(&directory.join(NEW))?;
+    fs.remove(&path(directory))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -6,78 +6,38 @@
 
 mod facts;
 pub mod marker;
+mod places;
 mod sentence;
 pub mod verdict;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use uuid::Uuid;
 
 use self::marker::Marker;
+pub use self::places::{IdentityError, Places};
+use self::places::{at, database_failed};
 use self::verdict::{Directory, Facts, Identity, Refusal};
 use crate::blob_store::durable;
-use crate::db::{self, OpenError};
+use crate::db::{self, Reserve, failure};
 use crate::fs::Fs;
 
-/// Where everything of a registry is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Places {
-    /// The database's file.
-    pub database: PathBuf,
-    /// The directory of blobs.
-    pub layers: PathBuf,
-    /// The directory of uploads.
-    pub uploads: PathBuf,
-    /// Where uploads were when an earlier version of the program chose, if that is another directory.
-    pub uploads_before: Option<PathBuf>,
-    /// The directory of snapshots.
-    pub snapshots: PathBuf,
-}
-
 impl Places {
+    /// The room that is kept beside the database, as it is now.
+    fn reserve(&self) -> Reserve {
+        Reserve::beside(&self.database, 0)
+    }
+
     fn directories(&self) -> [&Path; 3] {
         [&self.layers, &self.uploads, &self.snapshots]
     }
 }
 
-/// Why a registry may not begin, or could not.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// What is there does not belong together; nothing was changed. The text says what to do.
-    #[error("{0}")]
-    Refused(String),
-    /// A directory cannot be looked at or written to.
-    #[error("{}: {source}", path.display())]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The database cannot be read or changed.
-    #[error("the database {}: {source}", path.display())]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
-    },
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> IdentityError + use<> {
-    let path = path.to_owned();
-    move |source| IdentityError::Directory { path, source }
-}
-
 impl Places {
     fn of_database(&self) -> impl FnOnce(rusqlite::Error) -> IdentityError + use<> {
         let path = self.database.clone();
-        move |source| IdentityError::Database { path, source }
+        move |said| database_failed(path, said)
     }
 
     fn refused(&self, refusal: &Refusal) -> IdentityError {
@@ -85,45 +45,60 @@ impl Places {
     }
 }
 
-/// Looks whether database and directories belong together. Makes nothing and changes nothing.
+/// Looks whether database and directories belong together. Makes nothing and changes nothing, but that on a full disk the room
+/// is given up that is kept for this.
 ///
 /// # Errors
 /// When they do not, with what to do about it, or when they cannot be looked at.
 pub fn enter(places: &Places, fs: &dyn Fs) -> Result<(), IdentityError> {
-    facts::look(places, fs)?.decide().map_err(|refusal| places.refused(&refusal))
+    // To read a log that was left, SQLite needs a little room beside it.
+    let facts = places.reserve().lend(is_full, || facts::look(places, fs))?;
+    facts.decide().map_err(|refusal| places.refused(&refusal))
 }
 
 /// Counts this start in the database, which may have to be made for that, and then in the markers, and makes those that are
-/// missing. After [`enter`]; the caller holds the lock of the data. Where the disk is full and all markers are there, the
-/// start goes uncounted: who frees room must be able to begin.
+/// missing. After [`enter`]; the caller holds the lock of the data. Where the disk is full, nothing is left of what was kept
+/// for this, and all markers are there, the start goes uncounted: who frees room must be able to begin.
 ///
 /// # Errors
 /// When the database cannot be opened or changed, or a marker cannot be written.
 pub fn begin(places: &Places, fs: &dyn Fs) -> Result<Marker, IdentityError> {
-    let connection = db::prepare(&places.database)?;
-    let before = facts::identity(&connection).map_err(places.of_database())?;
-    let known = before.filter(|identity| identity.marked > 0);
-    match count(&connection, places, fs, before, 0) {
-        Err(error) if is_full(&error) => match known {
-            Some(identity) => {
-                log::warn!("this start is not counted, since the disk is full: {error}");
-                Ok(Marker { id: identity.id, starts: identity.marked })
-            }
-            None => Err(error),
-        },
-        counted => counted,
+    let mut reserve = places.reserve();
+    let connection = reserve.lend(failure::is_open_full, || db::prepare(&places.database))?;
+    reserve.lend(is_full, || begin_with(&connection, places, fs)).or_else(|error| match error {
+        error if is_full(&error) => uncounted(&connection, places, error),
+        error => Err(error),
+    })
+}
+
+fn begin_with(connection: &Connection, places: &Places, fs: &dyn Fs) -> Result<Marker, IdentityError> {
+    let before = facts::identity(connection).map_err(places.of_database())?;
+    count(connection, places, fs, before, 0)
+}
+
+/// A start that no room is left to count.
+fn uncounted(
+    connection: &Connection,
+    places: &Places,
+    error: IdentityError,
+) -> Result<Marker, IdentityError> {
+    let before = facts::identity(connection).map_err(places.of_database())?;
+    match before.filter(|identity| identity.marked > 0) {
+        Some(identity) => {
+            log::warn!("this start is not counted, since the disk is full: {error}");
+            Ok(Marker { id: identity.id, starts: identity.marked })
+        }
+        None => Err(error),
     }
 }
 
 fn is_full(error: &IdentityError) -> bool {
     match error {
-        IdentityError::Directory { source, .. } => {
-            [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&source.kind())
-        }
-        IdentityError::Database { source, .. } => {
-            source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-        }
-        _ => false,
+        IdentityError::Directory { source, .. } => failure::is_no_room(source.kind()),
+        IdentityError::Full(_) => true,
+        IdentityError::Database { .. } => false,
+        IdentityError::Open(error) => failure::is_open_full(error),
+        IdentityError::Refused(_) => false,
     }
 }
 
@@ -225,7 +200,7 @@ fn highest(facts: &Facts) -> u64 {
 /// # Errors
 /// When one is another registry's, or they cannot be looked at.
 pub fn may_restore(from: &Path, directories: &[&Path], fs: &dyn Fs) -> Result<u64, IdentityError> {
-    let failed = |source| IdentityError::Database { path: from.to_owned(), source };
+    let failed = |said| IdentityError::Database { path: from.to_owned(), said };
     let connection = facts::open(from).map_err(failed)?;
     let identity = facts::identity(&connection).map_err(failed)?;
     let mut highest = 0;
@@ -259,7 +234,7 @@ pub fn mark_restored(
     least: u64,
 ) -> Result<(), IdentityError> {
     let path = database.path().map(PathBuf::from).unwrap_or_default();
-    let failed = |source| IdentityError::Database { path: path.clone(), source };
+    let failed = |said| IdentityError::Database { path: path.clone(), said };
     let identity = facts::identity(database).map_err(failed)?;
     let found = directories.iter().find_map(|directory| marker::read(fs, directory).ok().flatten()?.ok());
     let id =

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Places;
+use super::places::Places;
 use super::verdict::{Refusal, Which};
 
 /// What to do when the one who starts it knows better.

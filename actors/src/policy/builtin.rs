@@ -1,10 +1,8 @@
 //! The rules that are always there, with priority 0 and negative numbers.
 
 use super::rules::{Effect, Rule, RuleId};
+pub use crate::domain::ADMIN;
 use crate::domain::{AccountType, Action};
-
-/// The role that may do everything.
-pub const ADMIN: &str = "admin";
 
 fn allow(id: i64) -> Rule {
     Rule {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use actix::Message;
 
 pub use actor::{Policy, PolicyReader};
-pub use rules::{Decision, Effect, Question, Rule, RuleError, RuleId, RuleSet};
+pub use rules::{Decision, Effect, Question, Rule, RuleChange, RuleError, RuleId, RuleSet};
 
 use crate::db::{DbError, WriteQuery};
 use crate::domain::{Action, Principal, RepositoryName};

@@ -3,7 +3,7 @@
 //! Pure: it knows no actor and no database.
 
 use super::glob::{Glob, GlobError};
-use crate::domain::{AccountType, Action, Principal, RepositoryName};
+use crate::domain::{ADMIN, AccountType, Action, Algorithm, Digest, Principal, RepositoryName};
 
 /// A rule's number: negative for the built-in ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +81,29 @@ pub struct Rule {
     pub description: String,
 }
 
+/// What to change of a rule; a field that is not given stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuleChange {
+    /// See [`Rule::priority`].
+    pub priority: Option<i64>,
+    /// See [`Rule::effect`].
+    pub effect: Option<Effect>,
+    /// See [`Rule::roles`].
+    pub roles: Option<Vec<String>>,
+    /// See [`Rule::account_types`].
+    pub account_types: Option<Vec<AccountType>>,
+    /// See [`Rule::subject`].
+    pub subject: Option<String>,
+    /// See [`Rule::actions`].
+    pub actions: Option<Vec<Action>>,
+    /// See [`Rule::repositories`].
+    pub repositories: Option<Vec<Glob>>,
+    /// See [`Rule::enabled`].
+    pub enabled: Option<bool>,
+    /// See [`Rule::description`].
+    pub description: Option<String>,
+}
+
 /// What is asked of policy.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
@@ -106,6 +129,28 @@ fn empty_or<T>(values: &[T], matches: impl FnMut(&T) -> bool) -> bool {
 }
 
 impl Rule {
+    /// The digest of all its fields: two people who saw the same one saw the same rule.
+    pub fn digest(&self) -> Digest {
+        let Self { id, priority, effect, roles, subject, enabled, description, .. } = self;
+        let kinds: Vec<&str> = self.account_types.iter().map(|kind| kind.as_str()).collect();
+        let actions: Vec<&str> = self.actions.iter().map(|action| action.as_str()).collect();
+        let globs: Vec<&str> = self.repositories.iter().map(Glob::as_str).collect();
+        let effect = effect.as_str();
+        let fields = serde_json::json!([
+            id.0,
+            priority,
+            effect,
+            roles,
+            kinds,
+            subject,
+            actions,
+            globs,
+            enabled,
+            description
+        ]);
+        Digest::of(Algorithm::Sha256, fields.to_string().as_bytes())
+    }
+
     /// Whether it takes part in the question.
     pub fn matches(&self, question: &Question<'_>) -> bool {
         let Question { principal, action, repository } = question;
@@ -124,7 +169,7 @@ impl Rule {
     fn would_lock_out(&self, question: &Question<'_>) -> bool {
         self.effect == Effect::Deny
             && question.action == Action::ManagePolicy
-            && question.principal.has_role(super::builtin::ADMIN)
+            && question.principal.has_role(ADMIN)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::auth_cache::{AuthSettings, Provider};
 use crate::db::queries::times::Lifetimes;
 use crate::gc::Pace;
+use crate::gc::strays_wait;
 use crate::identity;
 
 /// How long a blob is kept without a reference.
@@ -40,6 +41,8 @@ pub struct Settings {
     pub database: PathBuf,
     /// How long a change of it is waited for.
     pub write_deadline: Duration,
+    /// How long the owner of the blobs' files is waited for.
+    pub store_deadline: Duration,
     /// The directory of blobs.
     pub layers: PathBuf,
     /// The directory of uploads, on the same file system.
@@ -48,10 +51,14 @@ pub struct Settings {
     pub uploads_before: Option<PathBuf>,
     /// The directory of snapshots.
     pub snapshots: PathBuf,
-    /// Bytes that uploads leave free on the disk.
+    /// Bytes that what adds leaves free on the disks of the database and of the blobs.
     pub min_free: u64,
+    /// Bytes beside the database that are kept for what must go on when the disk is full; none when it is 0.
+    pub reserve: u64,
     /// The most bytes of a blob.
     pub max_blob_size: Option<u64>,
+    /// Whether the stored file is read when a blob is pushed that is there already.
+    pub verify_on_push: bool,
     /// The most uploads at once.
     pub max_uploads: usize,
     /// How long an upload may rest.
@@ -81,7 +88,8 @@ impl Settings {
     pub(super) fn lifetimes(&self) -> Lifetimes {
         let grace = Grace(self.grace);
         let (upload_expiry, untagged_after) = (self.upload_expiry, self.untagged_after);
-        Lifetimes { grace: grace.promised(), kept: grace.kept(), upload_expiry, untagged_after }
+        let stray = strays_wait(grace.kept());
+        Lifetimes { grace: grace.promised(), kept: grace.kept(), upload_expiry, untagged_after, stray }
     }
 
     /// Where everything is.

@@ -25,6 +25,7 @@ use crate::blob_store::{BlobStore, Reserve};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::queries::audit::Audited;
+use crate::db::queries::permission::Permitted;
 use crate::db::queries::snapshots::{FinishSnapshot, InsertSnapshot, MarkBad, OwnSnapshots};
 use crate::db::writer::Holding;
 use crate::domain::{Digest, Event, EventName, Origin};
@@ -111,7 +112,7 @@ impl Snapshots {
             let refused = Err(SnapshotError::Running(running.id));
             return Box::pin(std::future::ready(refused).into_actor(self));
         }
-        let StartSnapshot { name, origin } = start;
+        let StartSnapshot { name, origin, caller } = start;
         let now = self.tools.clock.now();
         let name = directory_name(now, name.as_ref());
         let directory = self.directory.join(&name);
@@ -126,7 +127,9 @@ impl Snapshots {
         let (gc, db) = (self.tools.gc.clone(), self.tools.db.clone());
         let begun = async move {
             let hold = gc.ask(HoldSweeps).await.map_err(asked)?;
-            let id = db.write(Audited { query, origin, now, describe }).await.map_err(asked)?;
+            let query = Audited { query, origin, now, describe };
+            let id = db.write(Permitted { query, caller }).await.map_err(asked)?;
+            let id = id.ok_or(SnapshotError::Lost)?;
             Ok((hold, id))
         };
         Box::pin(begun.into_actor(self).map(move |begun, snapshots, context| {
@@ -260,7 +263,8 @@ async fn mark(tools: &Tools, digest: Digest, size: u64) -> Result<bool, Snapshot
         return Ok(false);
     }
     // Held until the mark is made, however late: a push in between would bring a good file.
-    let (marked, _held) = tools.db.write(Holding { query: MarkBad(digest), held }).await.map_err(asked)?;
+    let mark = Holding { query: MarkBad(digest), held: Arc::new(held) };
+    let (marked, _held) = tools.db.write(mark).await.map_err(asked)?;
     Ok(marked)
 }
 

@@ -6,11 +6,11 @@
 use std::io;
 use std::path::Path;
 
-use bytes::Bytes;
-
 use super::progress::{Progress, Stopped};
+use crate::blob_store::durable::cannot_link;
+pub(super) use crate::blob_store::durable::copy;
 use crate::domain::{Algorithm, Digest, Hasher};
-use crate::fs::{Fs, ReadFile};
+use crate::fs::{Fs, NotAFile, ReadFile};
 
 /// How much is read at once, in bytes.
 const PIECE: usize = 1024 * 1024;
@@ -32,7 +32,10 @@ pub enum Flaw {
     /// Its bytes are others.
     #[error("its file has other bytes: they are {0}")]
     Bytes(Digest),
-    /// It cannot be read, or is no regular file.
+    /// Something else is in its place.
+    #[error("{0}")]
+    NotAFile(io::Error),
+    /// It cannot be read, now: nobody knows what it holds.
     #[error("its file cannot be read: {0}")]
     Unreadable(io::Error),
 }
@@ -44,7 +47,11 @@ impl Flaw {
     }
 
     fn of(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::NotFound { Self::Missing } else { Self::Unreadable(error) }
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            _ if NotAFile::is(&error) => Self::NotAFile(error),
+            _ => Self::Unreadable(error),
+        }
     }
 }
 
@@ -93,6 +100,7 @@ impl<'a> Examiner<'a> {
         loop {
             self.progress.go_on()?;
             match file.read_at(&mut self.buffer, at) {
+                Ok(0) if at < file.len() => return Ok(Err(io::ErrorKind::UnexpectedEof.into())),
                 Ok(0) => return Ok(Ok(hasher.finish())),
                 Ok(read) => {
                     hasher.update(&self.buffer[..read]);
@@ -118,25 +126,5 @@ pub(super) fn bring(fs: &dyn Fs, from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn copy_instead(fs: &dyn Fs, from: &Path, to: &Path, error: io::Error) -> io::Result<()> {
-    use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
-    match error.kind() {
-        CrossesDevices | TooManyLinks | Unsupported | PermissionDenied => copy(fs, from, to),
-        _ => Err(error),
-    }
-}
-
-/// Copies a file to a name that nothing has, mode 0600, and syncs it.
-pub(super) fn copy(fs: &dyn Fs, from: &Path, to: &Path) -> io::Result<()> {
-    let source = fs.open_to_read(from)?;
-    let mut file = fs.create(to)?;
-    let (mut buffer, mut at) = (vec![0; PIECE], 0);
-    loop {
-        match source.read_at(&mut buffer, at)? {
-            0 => return file.sync(),
-            read => {
-                file.append(&[Bytes::copy_from_slice(&buffer[..read])])?;
-                at += read as u64;
-            }
-        }
-    }
+    if cannot_link(&error) { copy(fs, from, to) } else { Err(error) }
 }

@@ -18,10 +18,9 @@ mod report;
 mod restore;
 pub mod take;
 pub mod verify;
+mod work;
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use actix::Message;
 
@@ -33,51 +32,14 @@ pub use place::Manifest;
 pub use progress::{Progress, Reached, Stopped};
 pub use report::{SnapshotReport, SnapshotState};
 pub use restore::{restore, restoring};
+use work::io_at;
+pub use work::{Data, WorkError};
 
 use crate::ask::AskError;
-use crate::blob_store::Layout;
 use crate::db::DbError;
+use crate::db::queries::permission::{Caller, MayBeLost};
 use crate::domain::Origin;
-use crate::fs::Fs;
 use crate::gc::GcError;
-
-/// Where a registry's data is.
-#[derive(Debug, Clone)]
-pub struct Data {
-    /// The database's file.
-    pub database: PathBuf,
-    /// The blobs.
-    pub layout: Layout,
-    /// The file system of both.
-    pub fs: Arc<dyn Fs>,
-}
-
-/// Why a snapshot was not taken, restored or read.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkError {
-    /// Somebody wished so.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-    /// It must not be, and the text says why and what to do.
-    #[error("{0}")]
-    Refused(String),
-    /// A system call failed.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The database failed.
-    #[error("the database failed: {0}")]
-    Database(#[from] rusqlite::Error),
-}
-
-fn io_at(path: &Path) -> impl FnOnce(io::Error) -> WorkError + use<> {
-    let path = path.to_owned();
-    move |source| WorkError::Io { path, source }
-}
 
 /// Why no snapshot was begun.
 #[derive(Debug, thiserror::Error)]
@@ -91,12 +53,21 @@ pub enum SnapshotError {
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// Whoever asked may not any more; nothing was begun.
+    #[error("the right to this was lost meanwhile")]
+    Lost,
     /// No thread could be started for it.
     #[error("no thread can be started: {0}")]
     Thread(io::Error),
     /// Another actor does not answer.
     #[error("{0} does not answer")]
     Unavailable(&'static str),
+}
+
+impl MayBeLost for SnapshotError {
+    fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost)
+    }
 }
 
 /// A failed ask of another actor, as this one's failure.
@@ -116,6 +87,8 @@ pub struct StartSnapshot {
     pub name: Option<SnapshotName>,
     /// Who asked.
     pub origin: Origin,
+    /// Who must still be allowed to when it is written down; [`SnapshotError::Lost`] otherwise.
+    pub caller: Option<Caller>,
 }
 
 /// Asks what is being taken. What was taken before is in the database.

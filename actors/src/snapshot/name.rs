@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::place::PARTIAL;
 use crate::domain::Timestamp;
 
+/// What a snapshot is called, at its end, that is not whole.
+pub(super) const PARTIAL: &str = ".partial";
 /// The longest word, in bytes.
 const LONGEST: usize = 64;
 

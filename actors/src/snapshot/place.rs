@@ -18,15 +18,13 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::name::is_directory_name;
+use super::name::{PARTIAL, is_directory_name};
 use crate::blob_store::Layout;
 use crate::domain::{Algorithm, Digest, Hasher};
 use crate::fs::{Fs, ReadFile, WriteFile};
 
 /// The only form there is.
 pub(super) const FORMAT: u32 = 1;
-/// What a snapshot is called, at its end, that is not whole.
-pub(super) const PARTIAL: &str = ".partial";
 /// Everything that a snapshot's directory may hold, while it is made too.
 const NAMES: [&str; 7] =
     ["mcr.db", "mcr.db-journal", "mcr.db-wal", "mcr.db-shm", BLOBS, "digests.txt", "manifest.json"];

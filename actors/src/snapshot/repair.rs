@@ -1,5 +1,5 @@
 //! Mends what verifying has found, so that the next push of a digest heals it: the row is marked as bad, then what is in
-//! its file's place is moved aside. Nothing is thrown away.
+//! its file's place is moved aside. What lies aside and is good is brought back. Nothing is thrown away.
 //!
 //! Only under the lock of the data: no server may decide about the same files.
 
@@ -12,10 +12,40 @@ use rusqlite::Connection;
 use super::{Data, WorkError, io_at, place};
 use crate::blob_store::durable;
 use crate::db;
+use crate::domain::Digest;
 use crate::fs::Fs;
 
 /// Where bad files go, beside the directories of blobs. It is no place of any blob, so nothing in it is served or swept.
 const QUARANTINE: &str = "quarantine";
+
+/// What earlier repairs have moved aside.
+pub(super) struct Quarantine {
+    directory: PathBuf,
+    names: Vec<PathBuf>,
+}
+
+impl Quarantine {
+    /// Looks what is there.
+    pub(super) fn of(data: &Data) -> Result<Self, WorkError> {
+        let directory = data.layout.root().join(QUARANTINE);
+        match data.fs.list(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self { directory, names: Vec::new() })
+            }
+            names => Ok(Self { names: names.map_err(io_at(&directory))?, directory }),
+        }
+    }
+
+    /// The files that may be of this digest: called like it, or with a number behind it.
+    pub(super) fn files_of(&self, digest: &Digest) -> Vec<PathBuf> {
+        let hex = digest.hex();
+        let is_of = |name: &&PathBuf| {
+            let rest = name.to_str().and_then(|name| name.strip_prefix(&hex));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.names.iter().filter(is_of).map(|name| self.directory.join(name)).collect()
+    }
+}
 
 /// Changes rows, and moves files aside.
 pub(super) struct Repair {
@@ -72,5 +102,16 @@ impl Repair {
             fs.sync_dir(directory).map_err(io_at(directory))?;
         }
         Ok(aside)
+    }
+
+    /// Moves a good file from aside into a blob's place, which is free, and makes that last.
+    pub(super) fn bring_back(&self, aside: &Path, path: &Path) -> Result<(), WorkError> {
+        let (fs, directory) = (self.fs.as_ref(), place::parent(path));
+        durable::create_dirs(fs, directory).map_err(io_at(directory))?;
+        fs.rename(aside, path).map_err(io_at(path))?;
+        for directory in [directory, self.directory.as_path()] {
+            fs.sync_dir(directory).map_err(io_at(directory))?;
+        }
+        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use super::files::{Examiner, Flaw};
 use super::place::Place;
 use super::progress::Progress;
 use super::reading::open_to_read;
-use super::repair::Repair;
+use super::repair::{Quarantine, Repair};
 use super::{Data, WorkError, io_at};
 use crate::blob_store::Layout;
 use crate::domain::Digest;
@@ -42,13 +42,15 @@ pub struct Summary {
     pub problems: u64,
     /// How much of it was mended: it waits for a push, or needs none.
     pub mended: u64,
+    /// How much of it could not be read, so that nobody knows.
+    pub unread: u64,
 }
 
 /// Tells of each problem, in a line.
 pub type Tell<'a> = &'a mut dyn FnMut(&str);
 
-/// Verifies a registry's data. With `repair`, for which the caller holds the lock of the data, bad blobs are marked as such and
-/// their files moved aside.
+/// Verifies a registry's data. With `repair`, for which the caller holds the lock of the data, blobs that were read and are bad are
+/// marked as such and their files moved aside, and what was moved aside and is good is brought back. What cannot be read stays.
 ///
 /// # Errors
 /// When it was stopped, or the database cannot be read or changed.
@@ -57,7 +59,8 @@ pub fn verify(data: &Data, repair: bool, progress: &Progress, tell: Tell<'_>) ->
     let database = open_to_read(&data.database)?;
     let examiner = Examiner::new(data.fs.as_ref(), progress);
     let summary = Summary::default();
-    let mut verifier = Verifier { data, database, repair, examiner, progress, tell, summary };
+    let quarantine = Quarantine::of(data)?;
+    let mut verifier = Verifier { data, database, repair, quarantine, examiner, progress, tell, summary };
     verifier.run()?;
     Ok(verifier.summary)
 }
@@ -121,6 +124,7 @@ struct Verifier<'a> {
     data: &'a Data,
     database: Connection,
     repair: Option<Repair>,
+    quarantine: Quarantine,
     examiner: Examiner<'a>,
     progress: &'a Progress,
     tell: Tell<'a>,
@@ -208,16 +212,42 @@ impl Verifier<'_> {
             self.summary.bytes += row.size;
             return Ok(());
         };
-        self.problem(format_args!("{digest}: {flaw}"));
-        match flaw {
-            // Whose rights are wrong is rather this program than the file.
-            Flaw::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            Flaw::Missing => self.mend(|repair| repair.mark_bad(row.id)),
-            _ => self.mend(|repair| {
-                repair.mark_bad(row.id)?;
-                repair.set_aside(&path).map(|_| ())
-            }),
+        if let Flaw::Unreadable(_) = flaw {
+            self.summary.unread += 1;
+            self.problem(format_args!("{digest}: {flaw}; it stays where it is"));
+            return Ok(());
         }
+        if self.bring_back(row, digest, &flaw)? {
+            return Ok(());
+        }
+        self.problem(format_args!("{digest}: {flaw}"));
+        self.mend(|repair| {
+            repair.mark_bad(row.id)?;
+            repair.set_aside(&path).map(|_| ())
+        })
+    }
+
+    /// Brings a good copy back that an earlier repair has put aside, where there is one. Says whether there was.
+    fn bring_back(
+        &mut self,
+        row: &BlobRow,
+        digest: &Digest,
+        flaw: &impl std::fmt::Display,
+    ) -> Result<bool, WorkError> {
+        for aside in self.quarantine.files_of(digest) {
+            if self.examiner.examine(&aside, digest, row.size)?.is_some() {
+                continue;
+            }
+            self.problem(format_args!("{digest}: {flaw}; a good copy of it is {}", aside.display()));
+            let path = self.data.layout.path(digest);
+            self.mend(|repair| {
+                repair.set_aside(&path)?;
+                repair.bring_back(&aside, &path)?;
+                repair.mark_good(row.id)
+            })?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     fn again(&self, row: i64) -> rusqlite::Result<Option<BlobRow>> {
@@ -225,16 +255,20 @@ impl Verifier<'_> {
     }
 
     fn marked(&mut self, row: &BlobRow, digest: Option<Digest>) -> Result<(), WorkError> {
-        let good = match &digest {
-            Some(digest) => {
-                self.examiner.examine(&self.data.layout.path(digest), digest, row.size)?.is_none()
-            }
-            None => false,
+        let flaw = match &digest {
+            Some(digest) => self.examiner.examine(&self.data.layout.path(digest), digest, row.size)?,
+            None => Some(Flaw::Missing),
         };
+        let good = flaw.is_none();
         let still = self.again(row.id)?.is_some_and(|row| row.state == 2);
         if good && still {
             self.problem(format_args!("{}: it is marked bad, and its file is good", row.digest));
             self.mend(|repair| repair.mark_good(row.id))
+        } else if let Some(digest) = &digest
+            && still
+            && self.bring_back(row, digest, &"it is marked bad")?
+        {
+            Ok(())
         } else if row.linked && still {
             self.problem(format_args!("{:?}: it is marked bad; push it again", row.digest));
             Ok(())

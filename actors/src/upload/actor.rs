@@ -6,30 +6,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message, ResponseActFuture,
-    ResponseFuture, WrapFuture,
+    Actor, ActorFutureExt, ActorTryFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message,
+    ResponseActFuture, WrapFuture,
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::names;
-use super::session::{Beginning, End, Ended, Ending, Session, Shared};
+use super::fairness::{UnderWay, give_way};
+use super::session::{Beginning, Cancellation, End, Ended, Ending, Session, Shared};
+use super::strays::{Needed, Strays};
 use super::writer::{Writer, of_session};
 use super::{
     Begin, BeginOnce, Beginner, Cancel, CheckStorage, Find, Storage, Sweep, Swept, UploadError, asked,
 };
 use crate::ask::Handle;
+use crate::blob_store::durable::Root;
 use crate::blob_store::{BlobReader, BlobStore};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::db::queries::uploads::{
-    FindUpload, IdleUploads, InsertUpload, SettledUpload, UploadIds, UploadRow,
+    FindUpload, IdleUploads, InsertUpload, SettledUpload, StandingUploads, UploadIds, UploadRow,
 };
 use crate::domain::{Event, EventName, Hasher, RepositoryName, Timestamp};
 use crate::fs::Fs;
+use crate::identity::marker::Marker;
 
 const LIMIT: usize = 4096;
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Uploads that are tried, when one shall give way: bytes may be coming in the first of them.
+const GIVE_WAY: usize = 8;
 /// Expired uploads ended in one sweep; the rest waits for the next.
 const SWEEP: usize = 10_000;
 
@@ -38,10 +43,14 @@ const SWEEP: usize = 10_000;
 pub struct UploadSettings {
     /// The directory of files under way, on the file system of the blobs.
     pub directory: PathBuf,
+    /// Whose it is.
+    pub marker: Marker,
     /// Bytes that must stay free on the disk.
     pub min_free: u64,
     /// The most bytes of a blob.
     pub max_blob_size: Option<u64>,
+    /// Whether the stored file is read when a blob is pushed that is there already.
+    pub verify_on_push: bool,
     /// The most uploads at once.
     pub max_uploads: usize,
     /// How long a blob is kept without a reference, from its upload.
@@ -59,8 +68,12 @@ pub struct Uploads {
     uploads: HashMap<Uuid, Option<Handle<Session>>>,
     /// Places of those whose row is being written.
     beginning: usize,
+    /// Those that are one request each.
+    under_way: UnderWay,
     threads: Vec<ArbiterHandle>,
     next_thread: usize,
+    /// Files that belong to no upload.
+    strays: Strays,
 }
 
 /// The others that uploads rest on.
@@ -90,15 +103,20 @@ impl Uploads {
     ) -> Result<Handle<Self>, UploadError> {
         let resting = foundations.db.read(UploadIds).await.map_err(asked)?;
         let Foundations { fs, db, blobs, reader, clock } = foundations;
-        let UploadSettings { directory, min_free, max_blob_size, max_uploads, keep, threads } = settings;
-        let shared = Shared { fs, directory, db, blobs, reader, clock, min_free, limit: max_blob_size, keep };
+        let UploadSettings { directory, marker, min_free, verify_on_push, keep, .. } = settings;
+        let UploadSettings { max_blob_size: limit, max_uploads, threads, .. } = settings;
+        let directory = Root::of(fs.as_ref(), &directory, marker);
+        let shared =
+            Shared { fs, directory, db, blobs, reader, clock, min_free, limit, verify_on_push, keep };
         let addr = Self::start_in_arbiter(thread, move |_| Self {
             shared,
             max_uploads,
             uploads: resting.into_iter().map(|id| (id, None)).collect(),
             beginning: 0,
+            under_way: UnderWay::default(),
             threads,
             next_thread: 0,
+            strays: Strays::default(),
         });
         Ok(Self::handle(addr))
     }
@@ -107,9 +125,14 @@ impl Uploads {
         Handle::new("uploads", addr, LIMIT, DEADLINE)
     }
 
+    /// How many places are taken.
+    fn taken(&self) -> usize {
+        self.uploads.len() + self.beginning
+    }
+
     /// Refuses one more upload when there are enough, or when the disk is nearly full.
     fn has_place(&self) -> Result<(), UploadError> {
-        if self.uploads.len() + self.beginning >= self.max_uploads {
+        if self.taken() >= self.max_uploads {
             return Err(UploadError::TooMany);
         }
         self.shared.has_room_for(0)
@@ -160,13 +183,63 @@ impl Handler<Ended> for Uploads {
 
     fn handle(&mut self, Ended(id): Ended, _: &mut Self::Context) {
         self.uploads.remove(&id);
+        self.under_way.give_back(id);
     }
 }
 
 impl Handler<Begin> for Uploads {
     type Result = ResponseActFuture<Self, Result<(Uuid, Handle<Session>), UploadError>>;
 
-    fn handle(&mut self, begin: Begin, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, begin: Begin, context: &mut Self::Context) -> Self::Result {
+        let way = self.make_way(&begin.owner.principal.subject, context);
+        Box::pin(way.and_then(|(), uploads, _| uploads.begin(begin)))
+    }
+}
+
+impl Uploads {
+    /// Sees to a place for this asker: where all are taken, one gives way, but never for who is refused all the same.
+    fn make_way(
+        &self,
+        asker: &str,
+        context: &Context<Self>,
+    ) -> ResponseActFuture<Self, Result<(), UploadError>> {
+        let room = self.shared.has_room_for(0);
+        if room.is_err() || self.taken() < self.max_uploads {
+            return Box::pin(std::future::ready(room).into_actor(self));
+        }
+        let asker = (asker.to_owned(), self.under_way.held_by(asker));
+        let made = make_way(self.shared.db.clone(), Self::handle(context.address()), asker);
+        Box::pin(made.into_actor(self))
+    }
+}
+
+/// Ends the first upload that gives way to one of this asker, who has so many under way, and in which nothing happens now.
+async fn make_way(
+    db: Db,
+    uploads: Handle<Uploads>,
+    (asker, under_way): (String, usize),
+) -> Result<(), UploadError> {
+    let standings = db.read(StandingUploads).await.map_err(asked)?;
+    for standing in give_way(standings, &asker, under_way).into_iter().take(GIVE_WAY) {
+        let idle_since = standing.last_active.after(Duration::from_millis(1));
+        if uploads.ask(Expire { id: standing.id, idle_since }).await.map_err(asked).unwrap_or(false) {
+            log::info!(
+                "upload {} of {} gives its place to another: all were taken",
+                standing.id,
+                standing.owner
+            );
+            return Ok(());
+        }
+    }
+    Err(UploadError::TooMany)
+}
+
+impl Uploads {
+    /// Begins an upload in a free place.
+    fn begin(
+        &mut self,
+        begin: Begin,
+    ) -> ResponseActFuture<Self, Result<(Uuid, Handle<Session>), UploadError>> {
         let id = Uuid::new_v4();
         let place = self.has_place();
         // Taken before the row is written, so that the bound holds for those who come meanwhile.
@@ -197,18 +270,39 @@ impl Handler<Begin> for Uploads {
 }
 
 impl Handler<BeginOnce> for Uploads {
-    type Result = ResponseFuture<Result<Writer, UploadError>>;
+    type Result = ResponseActFuture<Self, Result<Writer, UploadError>>;
 
     /// Answers with the turn. The session ends with that, also when the asker is gone when the answer comes.
     fn handle(&mut self, begin: BeginOnce, context: &mut Self::Context) -> Self::Result {
-        let BeginOnce { repository, algorithm, request } = begin;
-        let session = self.has_place().map(|()| {
-            self.start_session(Uuid::new_v4(), repository, Beginning::Once, Hasher::new(algorithm), context)
-        });
-        Box::pin(async move {
-            let session = session?;
-            session.ask(request).await.map_err(asked)
-        })
+        if !self.under_way.may_take(&begin.owner, self.max_uploads) {
+            return Box::pin(std::future::ready(Err(UploadError::TooMany)).into_actor(self));
+        }
+        let way = self.make_way(&begin.owner, context);
+        // Counted from now on: of many that ask at once no more make others give way than may begin.
+        let id = Uuid::new_v4();
+        self.under_way.take(id, begin.owner.clone());
+        Box::pin(way.then(move |way, uploads, context| uploads.begin_once(id, way, begin, context)))
+    }
+}
+
+impl Uploads {
+    /// Begins an upload of one request in a free place.
+    fn begin_once(
+        &mut self,
+        id: Uuid,
+        way: Result<(), UploadError>,
+        begin: BeginOnce,
+        context: &Context<Self>,
+    ) -> ResponseActFuture<Self, Result<Writer, UploadError>> {
+        let BeginOnce { repository, algorithm, request, .. } = begin;
+        let place = way.and_then(|()| self.has_place());
+        if place.is_err() {
+            self.under_way.give_back(id);
+        }
+        let session = place
+            .map(|()| self.start_session(id, repository, Beginning::Once, Hasher::new(algorithm), context));
+        let turn = async move { session?.ask(request).await.map_err(asked) };
+        Box::pin(turn.into_actor(self))
     }
 }
 
@@ -249,18 +343,18 @@ impl Handler<Cancel> for Uploads {
     type Result = ResponseActFuture<Self, Result<(), UploadError>>;
 
     fn handle(&mut self, cancel: Cancel, _: &mut Self::Context) -> Self::Result {
-        let Cancel { id, repository, by, origin } = cancel;
+        let Cancel { id, repository, by, origin, caller } = cancel;
         let row = find_row(self.shared.db.clone(), id, repository, by);
         Box::pin(row.into_actor(self).then(move |row, uploads, _| {
             let ended: ResponseActFuture<Self, Result<bool, UploadError>> = match row {
                 Ok(row) => {
                     let event = Event::new(EventName::UploadCancelled).at(&row.repository);
                     let event = event.with(json!({"upload": id.to_string(), "owner": row.owner.name}));
-                    uploads.end(id, Ending::Cancelled { origin, event })
+                    uploads.end(id, Ending::Cancelled(Box::new(Cancellation { origin, event, caller })))
                 }
                 Err(error) => Box::pin(std::future::ready(Err(error)).into_actor(uploads)),
             };
-            ended.map(|ended, _, _| ended.map(|_| ()))
+            ended.map(|ended, _, _| if ended? { Ok(()) } else { Err(UploadError::Lost) })
         }))
     }
 }
@@ -301,30 +395,16 @@ impl Uploads {
         for id in listed.iter().filter(|id| !rows.contains(id)) {
             if self.running(*id).is_none() {
                 self.uploads.remove(id);
+                self.under_way.give_back(*id);
             }
         }
     }
 
-    /// Removes files that belong to no upload: what a crash or a failed removal left. Whatever has a name of another form,
-    /// or is a link, a socket or a directory, is somebody else's and stays.
-    fn remove_strays(&self) -> Result<u64, UploadError> {
-        let known: HashSet<PathBuf> = self.uploads.keys().map(|id| self.shared.path(*id)).collect();
-        let running = self.uploads.keys().filter(|id| self.running(**id).is_some());
-        let running: HashSet<PathBuf> = running.map(|id| self.shared.path(*id)).collect();
-        let mut removed = 0;
-        for name in self.shared.fs.list(&self.shared.directory)? {
-            let path = self.shared.directory.join(&name);
-            // A session may just need a second name, which has an extension.
-            let is_needed = known.contains(&path) || running.contains(&path.with_extension(""));
-            if is_needed || !names::is_own(&name) || !matches!(self.shared.fs.len(&path), Ok(Some(_))) {
-                continue;
-            }
-            match self.shared.fs.remove(&path) {
-                Ok(()) => removed += 1,
-                Err(error) => log::warn!("stray upload file {} stays behind: {error}", path.display()),
-            }
-        }
-        Ok(removed)
+    fn remove_strays(&mut self, take: bool) -> Result<Swept, UploadError> {
+        let path = |id: &Uuid| self.shared.path(*id);
+        let running = self.uploads.keys().filter(|id| self.running(**id).is_some()).map(path).collect();
+        let needed = Needed { known: self.uploads.keys().map(path).collect(), running };
+        self.strays.remove(&self.shared, &needed, take)
     }
 }
 
@@ -361,15 +441,21 @@ async fn expire_all(db: Db, uploads: Handle<Uploads>, idle_since: Timestamp) -> 
 impl Handler<Sweep> for Uploads {
     type Result = ResponseActFuture<Self, Result<Swept, UploadError>>;
 
-    fn handle(&mut self, Sweep { idle_since }: Sweep, context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, sweep: Sweep, context: &mut Self::Context) -> Self::Result {
+        let Sweep { idle_since, take_strays } = sweep;
         let expired = expire_all(self.shared.db.clone(), Self::handle(context.address()), idle_since);
-        Box::pin(expired.into_actor(self).then(|expired, uploads, _| {
+        Box::pin(expired.into_actor(self).then(move |expired, uploads, _| {
             let listed: Vec<Uuid> = uploads.uploads.keys().copied().collect();
             let db = uploads.shared.db.clone();
-            let rows = async move { db.read(UploadIds).await.map_err(asked) };
+            let rows = async move {
+                let rows = db.read(UploadIds).await.map_err(asked)?;
+                // A row that may come back yet is settled before a file goes.
+                db.observe().await.map_err(asked).map(|_| rows)
+            };
             rows.into_actor(uploads).map(move |rows, uploads, _| {
                 uploads.forget_gone(&listed, rows?);
-                Ok::<_, UploadError>(Swept { expired: expired?, strays: uploads.remove_strays()? })
+                let expired = expired?;
+                Ok::<_, UploadError>(Swept { expired, ..uploads.remove_strays(take_strays)? })
             })
         }))
     }
@@ -379,11 +465,11 @@ impl Handler<CheckStorage> for Uploads {
     type Result = Result<Storage, UploadError>;
 
     fn handle(&mut self, _: CheckStorage, _: &mut Self::Context) -> Self::Result {
+        let free = self.shared.free_space()?;
         let probe = self.shared.path(Uuid::new_v4());
         drop(self.shared.fs.create(&probe)?);
         self.shared.fs.remove(&probe)?;
-        let (free, enough) =
-            (self.shared.fs.free_space(&self.shared.directory)?, self.shared.has_room_for(0));
-        Ok(Storage { free, enough: enough.is_ok() })
+        let (taken, places) = (self.taken(), self.max_uploads);
+        Ok(Storage { free, enough: self.shared.is_enough(free), taken, places })
     }
 }

@@ -4,101 +4,32 @@
 //! the right to add to it, held by the one request that does.
 
 mod actor;
+mod error;
+pub mod fairness;
 mod hashing;
 mod names;
 mod session;
 pub mod state;
+mod strays;
+mod turn;
 mod writer;
 
 use actix::Message;
 use uuid::Uuid;
 
 pub use actor::{Foundations, UploadSettings, Uploads};
+pub use error::UploadError;
+use error::{asked, undecided};
 pub(crate) use names::is_own;
-pub(crate) use session::hash_file;
 pub use session::{BeginRequest, GetStatus, Session, Status};
+#[cfg(feature = "testing")]
+pub(crate) use session::{hash_file, read_start};
 pub use state::Refusal;
 pub use writer::Writer;
 
-use crate::ask::{AskError, Handle};
-use crate::blob_store::BlobError;
-use crate::db::DbError;
+use crate::ask::Handle;
+use crate::db::queries::permission::Caller;
 use crate::domain::{Algorithm, Origin, Principal, RepositoryName, Timestamp};
-
-/// Why an upload did not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    /// There is no such upload in this repository.
-    #[error("there is no such upload; it may have ended or expired")]
-    Unknown,
-    /// What was sent does not fit.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// Another request is writing to it.
-    #[error("another request is writing to this upload")]
-    Busy,
-    /// Another request took over, since this one had sent nothing for a while.
-    #[error("another request took this upload over")]
-    TakenOver,
-    /// As many uploads are open as may be.
-    #[error("too many uploads are open")]
-    TooMany,
-    /// The disk is full, or nearly: less than `min_free` would be left.
-    #[error("the registry has no space left for uploads")]
-    NoSpace,
-    /// The file system failed.
-    #[error("the upload's file failed: {0}")]
-    Io(std::io::Error),
-    /// The database failed.
-    #[error(transparent)]
-    Db(DbError),
-    /// The blob store failed.
-    #[error(transparent)]
-    Blob(BlobError),
-    /// Somebody who is needed does not answer.
-    #[error("{0} does not answer")]
-    Unavailable(&'static str),
-}
-
-impl From<std::io::Error> for UploadError {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::NoSpace,
-            _ => Self::Io(error),
-        }
-    }
-}
-
-impl From<DbError> for UploadError {
-    fn from(error: DbError) -> Self {
-        match error {
-            DbError::Full => Self::NoSpace,
-            other => Self::Db(other),
-        }
-    }
-}
-
-impl From<BlobError> for UploadError {
-    fn from(error: BlobError) -> Self {
-        match error {
-            BlobError::Io(error) => error.into(),
-            other => Self::Blob(other),
-        }
-    }
-}
-
-/// A failed ask of another actor, as this one's failure.
-fn asked<E>(error: AskError<E>) -> UploadError
-where
-    UploadError: From<E>,
-{
-    error.of_asker(UploadError::Unavailable)
-}
-
-/// Whether a change that failed may have been made all the same, or may still be.
-fn undecided(error: &AskError<DbError>) -> bool {
-    matches!(error, AskError::Deadline(_) | AskError::Down(_) | AskError::Refused(DbError::Unknown(_)))
-}
 
 /// Begins an upload that survives a restart: its row is durable when the answer comes.
 #[derive(Debug, Message)]
@@ -130,6 +61,8 @@ pub struct BeginOnce {
     pub repository: RepositoryName,
     /// Which hash to compute on the way.
     pub algorithm: Algorithm,
+    /// The subject of who sends it. One has half of all places for such uploads at most, since none of them can give way.
+    pub owner: String,
     /// What the request says of itself.
     pub request: BeginRequest,
 }
@@ -177,6 +110,8 @@ pub struct Cancel {
     pub by: Beginner,
     /// Who cancels it.
     pub origin: Origin,
+    /// Who must still be allowed to in the commit that ends it; [`UploadError::Lost`] otherwise.
+    pub caller: Option<Caller>,
 }
 
 /// Ends uploads in which nothing happened since `idle_since`, and removes files that belong to none. Answers how many
@@ -186,6 +121,8 @@ pub struct Cancel {
 pub struct Sweep {
     /// The last moment of activity that is long ago.
     pub idle_since: Timestamp,
+    /// Remove files that belong to none also when they are so many that rather the rows are missing.
+    pub take_strays: bool,
 }
 
 /// What a [`Sweep`] removed.
@@ -195,6 +132,22 @@ pub struct Swept {
     pub expired: u64,
     /// Files without an upload.
     pub strays: u64,
+    /// Files without an upload that stay, since there are too many of them.
+    pub kept: u64,
+    /// All files that are or were an upload's.
+    pub files: u64,
+}
+
+/// Why files without an upload stay.
+impl std::fmt::Display for Swept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kept, files, .. } = self;
+        write!(
+            f,
+            "{kept} of {files} files of uploads belong to no upload, which is more than a tenth: none of them goes; is the \
+             database the right one? `mcrctl gc run --take-strays` takes those that were found twice, an hour apart"
+        )
+    }
 }
 
 /// Tries whether a file can be made where uploads are, and looks how much room they have.
@@ -209,4 +162,8 @@ pub struct Storage {
     pub free: u64,
     /// Whether that is as much as must stay free.
     pub enough: bool,
+    /// Uploads there are.
+    pub taken: usize,
+    /// Uploads there may be.
+    pub places: usize,
 }

@@ -1,16 +1,16 @@
 //! One upload: the actor that owns its file, its running hash and the order of its requests.
 //!
 //! Its handlers block on the file and on hashing; sessions live on threads of their own where nothing else waits.
-//! It knows nothing of the client: one that goes away is a [`Writer`] that was dropped.
+//! It knows nothing of the client: one that goes away is a [`Turn`] that was dropped.
 
 mod ending;
 mod file;
 mod finish;
+mod shared;
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
@@ -21,20 +21,18 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-pub(super) use self::ending::{End, Ending};
-pub(crate) use self::file::hash_file;
-use self::file::{new_file, reopen};
+pub(super) use self::ending::{Cancellation, End, Ending};
+pub(crate) use self::file::{hash_file, read_start};
+use self::file::{hash_start, new_file, reopen};
 pub(super) use self::finish::Finish;
+pub(super) use self::shared::Shared;
+use super::error::{UploadError, asked, undecided};
 use super::state::Progress;
-use super::writer::{Turn, Writer};
-use super::{UploadError, asked, undecided};
+use super::turn::Turn;
 use crate::ask::Handle;
-use crate::blob_store::{BlobReader, BlobStore};
-use crate::clock::Clock;
-use crate::db::Db;
 use crate::db::queries::uploads::AdvanceUpload;
 use crate::domain::{Hasher, RepositoryName, Timestamp};
-use crate::fs::{Fs, WriteFile};
+use crate::fs::WriteFile;
 
 /// How long a second request waits for the first to end.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -46,33 +44,6 @@ const LIMIT: usize = 256;
 const DEADLINE: Duration = Duration::from_secs(600);
 /// Who does not answer while an upload cannot be gone on with.
 const FILE: &str = "the upload's file";
-
-/// What all sessions share.
-#[derive(Debug, Clone)]
-pub(super) struct Shared {
-    pub(super) fs: Arc<dyn Fs>,
-    pub(super) directory: PathBuf,
-    pub(super) db: Db,
-    pub(super) blobs: Handle<BlobStore>,
-    pub(super) reader: Handle<BlobReader>,
-    pub(super) clock: Clock,
-    pub(super) min_free: u64,
-    pub(super) limit: Option<u64>,
-    pub(super) keep: Duration,
-}
-
-impl Shared {
-    /// Where the bytes of an upload are while it is under way.
-    pub(super) fn path(&self, id: Uuid) -> PathBuf {
-        self.directory.join(id.to_string())
-    }
-
-    /// Refuses what would leave less than `min_free`.
-    pub(super) fn has_room_for(&self, length: u64) -> Result<(), UploadError> {
-        let free = self.fs.free_space(&self.directory)?;
-        if free.saturating_sub(length) < self.min_free { Err(UploadError::NoSpace) } else { Ok(()) }
-    }
-}
 
 /// Sent upwards when a session has ended, so that its place is free.
 #[derive(Debug, Message)]
@@ -132,7 +103,7 @@ struct Present {
 /// A request that waits for its turn.
 struct Waiting {
     request: BeginRequest,
-    reply: oneshot::Sender<Result<Writer, UploadError>>,
+    reply: oneshot::Sender<Result<Turn, UploadError>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -177,6 +148,11 @@ impl Session {
         Handle::new("upload", addr, LIMIT, DEADLINE)
     }
 
+    /// Where its bytes are.
+    fn path(&self) -> PathBuf {
+        if self.has_row() { self.shared.path(self.id) } else { self.shared.passing_path(self.id) }
+    }
+
     fn has_row(&self) -> bool {
         !matches!(self.beginning, Beginning::Once)
     }
@@ -204,10 +180,22 @@ impl Session {
     fn failed(&mut self, error: &io::Error, context: &mut Context<Self>) {
         if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) {
             log::error!("upload {}: its file is not whole and the upload is lost: {error}", self.id);
-            self.state = State::Lost;
+            // What has no name any more holds its room no longer.
+            (self.state, self.file) = (State::Lost, None);
         } else {
             log::warn!("upload {}: its file failed, and it rests: {error}", self.id);
             self.rest(context);
+        }
+    }
+
+    /// Where the file has no name any more somebody has removed it, and the upload is lost.
+    fn judged(&mut self, error: UploadError, context: &mut Context<Self>) -> UploadError {
+        match error {
+            UploadError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.failed(&error, context);
+                UploadError::Unknown
+            }
+            error => error,
         }
     }
 
@@ -220,14 +208,13 @@ impl Session {
     }
 
     /// Gives the turn, or says why not.
-    fn begin(&mut self, request: BeginRequest, context: &Context<Self>) -> Result<Writer, UploadError> {
+    fn begin(&mut self, request: BeginRequest) -> Result<Turn, UploadError> {
         self.must_be_open()?;
         self.progress.may_begin(request.at, request.length)?;
         self.shared.has_room_for(request.length.unwrap_or(0))?;
         self.turns += 1;
         self.present = Some(Present { turn: self.turns, received_at: self.shared.clock.now() });
-        let turn = Turn { number: self.turns, over: self.over.clone() };
-        Ok(Writer::new(Self::handle(context.address()), turn, self.progress.acknowledged()))
+        Ok(Turn { number: self.turns, at: self.progress.acknowledged(), over: self.over.clone() })
     }
 
     fn stalled(&self) -> bool {
@@ -254,13 +241,13 @@ impl Session {
     }
 
     /// Gives the turn to the next who still waits.
-    fn next_turn(&mut self, context: &mut Context<Self>) {
+    fn next_turn(&mut self) {
         while self.present.is_none()
             && let Some(Waiting { request, reply }) = self.waiting.pop_front()
         {
             if !reply.is_closed() {
-                // When the asker has gone away meanwhile the writer comes back and the turn is over.
-                let _unheard = reply.send(self.begin(request, context));
+                // When the asker has gone away meanwhile the turn comes back and is over.
+                let _unheard = reply.send(self.begin(request));
             }
         }
     }
@@ -274,23 +261,22 @@ impl Session {
     }
 
     fn open_file(&mut self) -> Result<&mut Box<dyn WriteFile>, UploadError> {
-        match &mut self.file {
-            Some(file) => Ok(file),
-            none => {
-                let file = new_file(self.shared.fs.as_ref(), &self.shared.path(self.id))?;
-                self.name_synced = false;
-                Ok(none.insert(file))
-            }
+        if self.file.is_none() {
+            self.file = Some(new_file(self.shared.fs.as_ref(), &self.path())?);
+            self.name_synced = false;
         }
+        self.file.as_mut().ok_or(UploadError::Unavailable(FILE))
     }
 
     /// Makes all that came last, and the file's name with it.
     fn sync(&mut self) -> Result<(), UploadError> {
         self.open_file()?.sync()?;
         if !self.name_synced {
-            self.shared.fs.sync_dir(&self.shared.directory)?;
+            self.shared.fs.sync_dir(self.shared.directory.path())?;
             self.name_synced = true;
         }
+        // What lasts in a file without a name is lost all the same.
+        self.shared.fs.links(&self.path())?;
         Ok(())
     }
 
@@ -313,7 +299,7 @@ impl Session {
             return;
         }
         self.file = None;
-        if let Err(error) = self.shared.fs.remove(&self.shared.path(self.id)) {
+        if let Err(error) = self.shared.fs.remove(&self.path()) {
             log::warn!("upload {}: its file stays behind: {error}", self.id);
         }
         self.ended.do_send(Ended(self.id));
@@ -342,14 +328,14 @@ fn tokio_stream<T>(mut events: mpsc::UnboundedReceiver<T>) -> impl futures_util:
     futures_util::stream::poll_fn(move |context| events.poll_recv(context))
 }
 
-/// A turn is over: its writer was dropped. What it had not got acknowledged never happened.
+/// A turn is over: it was dropped. What it had not got acknowledged never happened.
 impl StreamHandler<u64> for Session {
     fn handle(&mut self, turn: u64, context: &mut Self::Context) {
         if self.present.as_ref().is_some_and(|present| present.turn == turn) {
             self.roll_back(context);
         }
         if self.has_row() {
-            self.next_turn(context);
+            self.next_turn();
         } else {
             self.end(context);
         }
@@ -357,8 +343,7 @@ impl StreamHandler<u64> for Session {
 }
 
 /// Asks for a turn to write. Waits a moment for the one who has it, takes over from one that stalls.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Result<Writer, UploadError>")]
+#[derive(Debug, Clone, Copy)]
 pub struct BeginRequest {
     /// Where the client says its bytes begin.
     pub at: Option<u64>,
@@ -366,26 +351,29 @@ pub struct BeginRequest {
     pub length: Option<u64>,
 }
 
-impl Handler<BeginRequest> for Session {
-    type Result = ResponseFuture<Result<Writer, UploadError>>;
-
-    fn handle(&mut self, request: BeginRequest, context: &mut Self::Context) -> Self::Result {
+impl Session {
+    /// A turn at once, or when it comes.
+    pub(super) fn turn(
+        &mut self,
+        request: BeginRequest,
+        context: &mut Context<Self>,
+    ) -> ResponseFuture<Result<Turn, UploadError>> {
         if self.stalled() {
             self.roll_back(context);
         }
         if self.present.is_none() {
-            let writer = self.begin(request, context);
-            if writer.is_err() && !self.has_row() {
+            let turn = self.begin(request);
+            if turn.is_err() && !self.has_row() {
                 // It was for this request only.
                 self.end(context);
             }
-            return Box::pin(std::future::ready(writer));
+            return Box::pin(std::future::ready(turn));
         }
         let (reply, turn) = oneshot::channel();
         self.waiting.push_back(Waiting { request, reply });
         Box::pin(async move {
             match tokio::time::timeout(MOMENT, turn).await {
-                Ok(Ok(writer)) => writer,
+                Ok(Ok(turn)) => turn,
                 Ok(Err(_ended)) => Err(UploadError::Unknown),
                 Err(_elapsed) => Err(UploadError::Busy),
             }
@@ -413,7 +401,7 @@ impl Handler<Append> for Session {
         let written = self.write(at, &pieces);
         if written.is_err() {
             self.roll_back(context);
-            self.next_turn(context);
+            self.next_turn();
         }
         written
     }
@@ -429,10 +417,11 @@ pub(super) struct Acknowledge {
 impl Handler<Acknowledge> for Session {
     type Result = AtomicResponse<Self, Result<u64, UploadError>>;
 
-    fn handle(&mut self, Acknowledge { turn }: Acknowledge, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Acknowledge { turn }: Acknowledge, context: &mut Self::Context) -> Self::Result {
         let (db, now) = (self.shared.db.clone(), self.shared.clock.now());
         let advance = AdvanceUpload { id: self.id, bytes: self.progress.received(), now };
         let synced = self.must_have_turn(turn).and_then(|()| self.sync());
+        let synced = synced.map_err(|error| self.judged(error, context));
         let recorded = async move {
             synced.map_err(|error| (false, error))?;
             db.write(advance).await.map_err(|error| (undecided(&error), asked(error)))
@@ -458,7 +447,7 @@ impl Handler<Acknowledge> for Session {
                     Err(error)
                 }
             };
-            session.next_turn(context);
+            session.next_turn();
             result
         })))
     }

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 
+use actix::{AsyncContext, Handler, Message, ResponseFuture};
 use bytes::Bytes;
-use tokio::sync::mpsc::UnboundedSender;
 
-use super::session::{Acknowledge, Append, Finish, Session};
-use super::{UploadError, asked};
+use super::error::{UploadError, asked};
+use super::session::{Acknowledge, Append, BeginRequest, Finish, Session};
+use super::turn::Turn;
 use crate::ask::{AskError, Handle};
 use crate::domain::{Digest, Origin};
 
@@ -19,25 +20,26 @@ pub struct Writer {
     at: u64,
 }
 
-/// Tells the session when the turn is over.
-#[derive(Debug)]
-pub(super) struct Turn {
-    pub(super) number: u64,
-    pub(super) over: UnboundedSender<u64>,
+// A session gives turns, and does not know what is made of them.
+impl Message for BeginRequest {
+    type Result = Result<Writer, UploadError>;
 }
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        // A session that is gone needs not be told.
-        let _gone = self.over.send(self.number);
+impl Handler<BeginRequest> for Session {
+    type Result = ResponseFuture<Result<Writer, UploadError>>;
+
+    fn handle(&mut self, request: BeginRequest, context: &mut Self::Context) -> Self::Result {
+        let session = Self::handle(context.address());
+        let turn = self.turn(request, context);
+        Box::pin(async move {
+            let turn = turn.await?;
+            let at = turn.at;
+            Ok(Writer { session, turn, at })
+        })
     }
 }
 
 impl Writer {
-    pub(super) fn new(session: Handle<Session>, turn: Turn, at: u64) -> Self {
-        Self { session, turn, at }
-    }
-
     /// Sends bytes at once; the answer says that they are written, not that they last. Appends are taken in the order
     /// of the calls, so the next may be sent before the answer to the last.
     pub fn append(&mut self, pieces: Vec<Bytes>) -> impl Future<Output = Result<(), UploadError>> + use<> {

@@ -1,4 +1,4 @@
-//! What is pushed: four blobs, and nine manifests that need them.
+//! What is pushed: four blobs, and manifests that refer to them and to one another in every way.
 
 use mcr_actors::domain::{Algorithm, Digest, Manifest, MediaType, RepositoryName};
 
@@ -8,7 +8,7 @@ pub(crate) type Repository = &'static str;
 /// How many blobs there are.
 pub(crate) const BLOBS: u8 = 4;
 /// How many manifests there are.
-pub(crate) const MANIFESTS: u8 = 9;
+pub(crate) const MANIFESTS: u8 = 12;
 
 pub(crate) fn name(repository: Repository) -> RepositoryName {
     repository.parse().unwrap()
@@ -22,34 +22,88 @@ pub(crate) fn blob(number: u8) -> Digest {
     Digest::of(Algorithm::Sha256, &content(number))
 }
 
-/// The blobs and the children of a manifest: 0 to 2 are images, 3 to 5 images with one of those as subject, 6 to 8 indexes.
-pub(crate) fn parts(number: u8) -> (Vec<u8>, Vec<u8>) {
+/// What a manifest refers to.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    /// Blobs that must be there when it is pushed.
+    pub(crate) blobs: Vec<u8>,
+    /// Manifests that must be there when it is pushed.
+    pub(crate) children: Vec<u8>,
+    /// Blobs that it keeps when they are there.
+    pub(crate) mentioned: Vec<u8>,
+}
+
+impl Parts {
+    /// All blobs that it keeps.
+    pub(crate) fn all_blobs(&self) -> impl Iterator<Item = u8> {
+        self.blobs.iter().chain(&self.mentioned).copied()
+    }
+}
+
+/// 0 to 2 are images, 3 to 5 images with one of those as subject, 6 to 8 indexes of images. 9 is an index of blobs and of an
+/// image, as caches of builders are; 10 is of an unknown type and has its digests in odd places; 11 refers to 9 as its
+/// subject.
+pub(crate) fn parts(number: u8) -> Parts {
+    let parts = |blobs: &[u8], children: &[u8], mentioned: &[u8]| Parts {
+        blobs: blobs.to_vec(),
+        children: children.to_vec(),
+        mentioned: mentioned.to_vec(),
+    };
     match number {
-        0..6 => (vec![number % 4, (number + 1) % 4], vec![]),
-        _ => (vec![], vec![number % 6, number % 6 + 1]),
+        0..6 => parts(&[number % 4, (number + 1) % 4], &[], &[]),
+        6..9 => parts(&[], &[number % 6, number % 6 + 1], &[]),
+        9 => parts(&[0, 3], &[2], &[]),
+        10 => parts(&[1], &[], &[2, 3]),
+        _ => parts(&[0], &[], &[1]),
+    }
+}
+
+fn descriptor(digest: &Digest) -> String {
+    format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":1}}"#)
+}
+
+fn body(number: u8) -> String {
+    let Parts { blobs, children, mentioned } = parts(number);
+    let blobs: Vec<_> = blobs.into_iter().map(|number| descriptor(&blob(number))).collect();
+    let children = children.into_iter().map(|child| descriptor(&manifest(child).digest));
+    let mentioned: Vec<_> = mentioned.into_iter().map(blob).collect();
+    match number {
+        6..10 => {
+            let all: Vec<_> = blobs.into_iter().chain(children).collect();
+            format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, all.join(","))
+        }
+        10 => format!(
+            r#"{{"blobs":{},"layers":[{{"digest":"{}"}}],"x":{{"{}":[1.5]}}}}"#,
+            blobs[0], mentioned[0], mentioned[1]
+        ),
+        _ => {
+            let subject = subject(number).map_or(String::new(), |subject| {
+                format!(r#","subject":{}"#, descriptor(&manifest(subject).digest))
+            });
+            let note = mentioned
+                .first()
+                .map_or(String::new(), |digest| format!(r#","annotations":{{"base":"{digest}"}}"#));
+            let (config, layers) = (&blobs[0], blobs[1..].join(","));
+            format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]{subject}{note}}}"#)
+        }
     }
 }
 
 pub(crate) fn manifest(number: u8) -> Manifest {
-    let descriptor = |digest: &Digest| format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":1}}"#);
-    let (blobs, children) = parts(number);
-    let kind = if children.is_empty() { "manifest" } else { "index" };
-    let media_type = MediaType::parse(&format!("application/vnd.oci.image.{kind}.v1+json")).unwrap();
-    let body = if children.is_empty() {
-        let subject = match number {
-            0..3 => String::new(),
-            _ => format!(r#","subject":{}"#, descriptor(&manifest(number - 3).digest)),
-        };
-        let (config, layer) = (descriptor(&blob(blobs[0])), descriptor(&blob(blobs[1])));
-        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]{subject}}}"#)
-    } else {
-        let children: Vec<_> = children.iter().map(|child| descriptor(&manifest(*child).digest)).collect();
-        format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, children.join(","))
+    let kind = match number {
+        6..10 => "vnd.oci.image.index.v1+json",
+        10 => "vnd.example+json",
+        _ => "vnd.oci.image.manifest.v1+json",
     };
-    Manifest::parse(Algorithm::Sha256, media_type, body.into()).unwrap()
+    let media_type = MediaType::parse(&format!("application/{kind}")).unwrap();
+    Manifest::parse(Algorithm::Sha256, media_type, body(number).into()).unwrap()
 }
 
 /// The manifest that another one refers to.
 pub(crate) fn subject(number: u8) -> Option<u8> {
-    (3..6).contains(&number).then(|| number - 3)
+    match number {
+        3..6 => Some(number - 3),
+        11 => Some(9),
+        _ => None,
+    }
 }

@@ -10,12 +10,14 @@ use crate::content::{MANIFESTS, parts, subject};
 /// What is known of a manifest that is there.
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
-    /// The blobs that were deleted from it by name.
+    /// The blobs that were deleted from it by name, and those that it only mentions and that were not there.
     pub(crate) dropped: BTreeSet<u8>,
     /// Since when it has no tag, if it has none.
     untagged_since: Timestamp,
     /// Whether its subject and it were there at once.
     met_subject: bool,
+    /// Until when it was promised at least.
+    kept: Timestamp,
 }
 
 /// What is known of a repository.
@@ -31,9 +33,9 @@ pub(crate) struct Known {
 impl Known {
     /// Whether a manifest needs the blob.
     pub(crate) fn needs(&self, number: u8) -> bool {
-        self.manifests
-            .iter()
-            .any(|(manifest, image)| parts(*manifest).0.contains(&number) && !image.dropped.contains(&number))
+        self.manifests.iter().any(|(manifest, image)| {
+            !image.dropped.contains(&number) && parts(*manifest).all_blobs().any(|part| part == number)
+        })
     }
 
     /// Whether the blob must be visible.
@@ -62,12 +64,21 @@ impl Known {
         });
     }
 
-    pub(crate) fn published(&mut self, number: u8, tag: Option<&'static str>, now: Timestamp) {
-        let new = || Image { dropped: BTreeSet::new(), untagged_since: now, met_subject: false };
+    /// It was accepted with all that it must have; `absent` are blobs that it mentions and that are not visible.
+    pub(crate) fn published(
+        &mut self,
+        number: u8,
+        absent: BTreeSet<u8>,
+        tag: Option<&'static str>,
+        (now, until): (Timestamp, Timestamp),
+    ) {
+        let new = || Image { dropped: BTreeSet::new(), untagged_since: now, met_subject: false, kept: now };
         let image = self.manifests.entry(number).or_insert_with(new);
-        // It was accepted with all its blobs visible.
-        image.dropped.clear();
+        image.dropped = absent;
         image.untagged_since = now;
+        if subject(number).is_some() {
+            image.kept = until.max(image.kept);
+        }
         if let Some(tag) = tag {
             self.untag(tag, now);
             self.tags.insert(tag, number);
@@ -101,14 +112,26 @@ impl Known {
         }
     }
 
-    /// The manifest is gone; what it needed is promised for a while.
+    /// Somebody was told that the manifest is there.
+    pub(crate) fn looked_at(&mut self, number: u8, until: Timestamp) {
+        if let Some(image) = self.manifests.get_mut(&number) {
+            image.kept = until.max(image.kept);
+        }
+    }
+
+    /// The manifest is gone; what it held is promised for a while.
     pub(crate) fn deleted(&mut self, number: u8, now: Timestamp, until: Timestamp) {
-        for part in parts(number).0 {
+        let parts = parts(number);
+        for part in parts.all_blobs() {
             if self.must_have(part, now) {
                 self.promise(part, until);
             }
         }
         self.manifests.remove(&number);
+        for held in parts.children.into_iter().chain((0..MANIFESTS).filter(|at| subject(*at) == Some(number)))
+        {
+            self.looked_at(held, until);
+        }
         self.tags.retain(|_, tagged| *tagged != number);
     }
 
@@ -117,17 +140,21 @@ impl Known {
         let there = |number: &u8| self.manifests.contains_key(number) && !gone.contains(number);
         let Some(image) = self.manifests.get(&number) else { return false };
         let tagged = self.tags.values().any(|tagged| *tagged == number);
-        let is_child = (0..MANIFESTS).any(|parent| there(&parent) && parts(parent).1.contains(&number));
+        let is_child =
+            (0..MANIFESTS).any(|parent| there(&parent) && parts(parent).children.contains(&number));
         let held = match subject(number) {
             None => now < image.untagged_since.after(after),
             Some(subject) => there(&subject) || !image.met_subject,
         };
-        !tagged && !is_child && !held
+        !tagged && !is_child && !held && image.kept <= now
     }
 
-    /// The manifests that a whole sweep takes.
-    pub(crate) fn loose(&self, now: Timestamp, after: Duration) -> BTreeSet<u8> {
+    /// The manifests that a whole sweep takes. Where anything is promised, what one of them held stays for a while.
+    pub(crate) fn loose(&self, now: Timestamp, after: Duration, grace: Duration) -> BTreeSet<u8> {
         let mut gone = BTreeSet::new();
+        if !grace.is_zero() {
+            return (0..MANIFESTS).filter(|number| self.is_loose(*number, &gone, now, after)).collect();
+        }
         while let Some(next) =
             (0..MANIFESTS).find(|number| !gone.contains(number) && self.is_loose(*number, &gone, now, after))
         {

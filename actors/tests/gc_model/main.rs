@@ -17,7 +17,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::content::Repository;
+use crate::content::{MANIFESTS, Repository};
 use crate::world::World;
 
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(crate) enum Op {
     Push(Repository, u8),
     Mount(Repository, Repository, u8),
     Head(Repository, u8),
+    /// A look at a manifest by somebody who may push.
+    Look(Repository, u8),
     Publish(Repository, u8, Option<&'static str>),
     /// A whole image: its blobs and children, then itself.
     Image(Repository, u8, Option<&'static str>),
@@ -36,7 +38,8 @@ pub(crate) enum Op {
     Abandon(Repository),
     /// So many half seconds.
     Wait(u8),
-    StartSweep,
+    /// With the word that takes files without a row however many they are, or without it.
+    StartSweep(bool),
     StopSweep,
     /// So many messages of the sweep.
     Step(u8),
@@ -65,15 +68,16 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (at(), 0..4u8).prop_map(|(at, blob)| Op::Push(at, blob)),
         2 => (at(), at(), 0..4u8).prop_map(|(from, to, blob)| Op::Mount(from, to, blob)),
         2 => (at(), 0..4u8).prop_map(|(at, blob)| Op::Head(at, blob)),
-        2 => (at(), 0..9u8, prop::option::of(tag())).prop_map(|(at, number, tag)| Op::Publish(at, number, tag)),
-        8 => (at(), 0..9u8, prop::option::of(tag())).prop_map(|(at, number, tag)| Op::Image(at, number, tag)),
+        2 => (at(), 0..MANIFESTS).prop_map(|(at, number)| Op::Look(at, number)),
+        2 => (at(), 0..MANIFESTS, prop::option::of(tag())).prop_map(|(at, number, tag)| Op::Publish(at, number, tag)),
+        8 => (at(), 0..MANIFESTS, prop::option::of(tag())).prop_map(|(at, number, tag)| Op::Image(at, number, tag)),
         1 => (at(), 0..4u8).prop_map(|(at, blob)| Op::DeleteBlob(at, blob)),
-        3 => (at(), 0..9u8).prop_map(|(at, number)| Op::DeleteManifest(at, number)),
+        3 => (at(), 0..MANIFESTS).prop_map(|(at, number)| Op::DeleteManifest(at, number)),
         1 => (at(), tag()).prop_map(|(at, tag)| Op::DeleteTag(at, tag)),
         1 => at().prop_map(Op::Delete),
         1 => at().prop_map(Op::Abandon),
         3 => (0..6u8).prop_map(Op::Wait),
-        6 => Just(Op::StartSweep),
+        6 => any::<bool>().prop_map(Op::StartSweep),
         1 => Just(Op::StopSweep),
         12 => (1..5u8).prop_map(Op::Step),
         4 => Just(Op::EndSweep),

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use mcr_actors::ask::AskError;
 use mcr_actors::blob_store::{Layout, Open, durable};
 use mcr_actors::db::queries::blobs::{FindBlob, KeepBlob, MountBlob, UnlinkBlob};
-use mcr_actors::db::queries::manifests::{DeleteManifest, PublishError, PublishManifest};
+use mcr_actors::db::queries::manifests::{
+    DeleteManifest, FindManifestHead, KeepManifest, PublishError, PublishManifest,
+};
 use mcr_actors::db::queries::repositories::DeleteRepository;
 use mcr_actors::db::queries::tags::DeleteTag;
-use mcr_actors::domain::{Algorithm, Digest, Origin, Principal, Timestamp};
+use mcr_actors::domain::{Algorithm, Digest, Origin, Principal, Reference, Timestamp};
 use mcr_actors::fs::Fs;
 use mcr_actors::fs::fake::FakeFs;
 use mcr_actors::gc::{Gate, GcError, GetGcStatus, Pace, StartSweep, StopSweep, Trigger};
@@ -21,11 +23,14 @@ use mcr_actors::upload::{Begin, BeginOnce, BeginRequest, Owner};
 use tokio::task::JoinHandle;
 
 use crate::Op;
-use crate::content::{BLOBS, MANIFESTS, Repository, blob, content, manifest, name, parts};
+use crate::content::{BLOBS, MANIFESTS, Parts, Repository, blob, content, manifest, name, parts};
 use crate::known::Known;
 
 const SECOND: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it looks again and again for what mostly comes at once; then it leaves the processor to those who do it.
+const BRIEFLY: Duration = Duration::from_millis(2);
+const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(25 * 3600);
 
 pub(crate) struct World {
@@ -80,6 +85,7 @@ impl World {
                     self.known(at).promise(number, until);
                 }
             }
+            Op::Look(at, number) => self.look(at, number).await,
             Op::Publish(at, number, tag) => self.publish(at, number, tag).await,
             Op::Image(at, number, tag) => self.image(at, number, tag).await,
             Op::DeleteBlob(at, number) => self.delete_blob(at, number).await,
@@ -98,8 +104,8 @@ impl World {
             }
             Op::Abandon(at) => self.abandon(at).await,
             Op::Wait(halves) => self.harness.as_ref().unwrap().clock.advance(SECOND / 2 * u32::from(halves)),
-            Op::StartSweep => self.start_sweep().await,
-            Op::StopSweep => drop(self.worker().gc.ask(StopSweep).await),
+            Op::StartSweep(take_strays) => self.start_sweep(take_strays).await,
+            Op::StopSweep => drop(self.stop_sweep().await),
             Op::Step(messages) => {
                 for _ in 0..messages {
                     self.step().await;
@@ -152,7 +158,9 @@ impl World {
         let deleted = self.worker().db.write(delete).await.unwrap();
         let known = self.known(at);
         assert_eq!(known.manifests.contains_key(&number), deleted);
-        known.deleted(number, now, until);
+        if deleted {
+            known.deleted(number, now, until);
+        }
     }
 
     /// Takes note of the manifests that a sweep took; each must have been one that it may take.
@@ -165,11 +173,12 @@ impl World {
             .into_iter()
             .collect();
         let (now, until, untagged_after) = (self.now(), self.promised(), self.untagged_after);
+        let grace = self.grace;
         for (at, known) in &mut self.known {
             let is_there =
                 |number: u8| there.contains(&((*at).to_owned(), manifest(number).digest.to_string()));
             let gone: Vec<u8> = known.manifests.keys().copied().filter(|number| !is_there(*number)).collect();
-            let loose = untagged_after.map(|after| known.loose(now, after)).unwrap_or_default();
+            let loose = untagged_after.map(|after| known.loose(now, after, grace)).unwrap_or_default();
             for number in gone {
                 assert!(loose.contains(&number), "a sweep took manifest {number} of {at}");
                 known.deleted(number, now, until);
@@ -180,8 +189,14 @@ impl World {
         }
     }
 
-    async fn start_sweep(&self) {
-        let start = StartSweep { trigger: Trigger::Request, dry_run: false, origin: Origin::default() };
+    async fn stop_sweep(&self) -> Result<i64, AskError<GcError>> {
+        self.worker().gc.ask(StopSweep { origin: Origin::default(), caller: None }).await
+    }
+
+    async fn start_sweep(&self, take_strays: bool) {
+        let origin = Origin::default();
+        let start =
+            StartSweep { trigger: Trigger::Request, dry_run: false, take_strays, origin, caller: None };
         let runs = self.sweeps().await;
         if !runs {
             // One that was stopped stood there.
@@ -200,7 +215,12 @@ impl World {
         let (worker, now) = (self.worker().clone(), self.now());
         let pushing = tokio::task::spawn_local(async move {
             let request = BeginRequest { at: None, length: None };
-            let begin = BeginOnce { repository: name(at), algorithm: Algorithm::Sha256, request };
+            let begin = BeginOnce {
+                repository: name(at),
+                algorithm: Algorithm::Sha256,
+                owner: String::new(),
+                request,
+            };
             let Ok(mut writer) = worker.uploads.ask(begin).await else { return false };
             writer.append(vec![Bytes::from(content(number))]).await.is_ok()
                 && writer.finish(blob(number), Origin::default()).await.is_ok()
@@ -249,12 +269,30 @@ impl World {
         }
     }
 
+    /// As the handler of HEAD does it.
+    async fn look(&mut self, at: Repository, number: u8) {
+        let (until, kept_until) = (self.promised(), self.kept_until());
+        let (repository, digest) = (name(at), manifest(number).digest);
+        let find = FindManifestHead { repository: repository.clone(), reference: Reference::Digest(digest) };
+        let worker = self.worker();
+        let there = match worker.db.recall(find).await.unwrap() {
+            Some(found) if found.kept_until >= self.time().after(self.grace) => true,
+            Some(_) => worker.db.write(KeepManifest { repository, digest, kept_until }).await.unwrap(),
+            None => false,
+        };
+        // A sweep may have taken it a moment ago.
+        assert!(!there || self.known(at).manifests.contains_key(&number), "manifest {number} came back");
+        if there {
+            self.known(at).looked_at(number, until);
+        }
+    }
+
     async fn image(&mut self, at: Repository, number: u8, tag: Option<&'static str>) {
-        let (blobs, children) = parts(number);
+        let Parts { blobs, children, mentioned } = parts(number);
         for child in children {
             Box::pin(self.image(at, child, None)).await;
         }
-        blobs.into_iter().for_each(|blob| self.push(at, blob));
+        blobs.into_iter().chain(mentioned).for_each(|blob| self.push(at, blob));
         self.hear_of_pushes(false).await;
         self.publish(at, number, tag).await;
     }
@@ -263,19 +301,41 @@ impl World {
         let now = self.now();
         let tags = tag.map(|tag| tag.parse().unwrap()).into_iter().collect();
         let (repository, manifest) = (name(at), manifest(number));
-        let publish = PublishManifest { repository, manifest, tags, allow_sparse: false, now: self.time() };
+        let (time, kept_until, until) = (self.time(), self.kept_until(), self.promised());
+        let publish = PublishManifest {
+            repository,
+            manifest,
+            tags,
+            allow_sparse: false,
+            now: time,
+            kept_until,
+            pushed_by: String::new(),
+        };
         let published = self.worker().db.write(publish).await;
-        let (blobs, children) = parts(number);
+        let Parts { blobs, children, mentioned } = parts(number);
+        let absent = self.absent(at, mentioned).await;
         let known = self.known(at);
         let complete = blobs.iter().all(|blob| known.must_have(*blob, now))
             && children.iter().all(|child| known.manifests.contains_key(child));
         match published {
-            Ok(_) => known.published(number, tag, now),
+            Ok(_) => known.published(number, absent, tag, (now, until)),
             Err(AskError::Refused(PublishError::Missing(_))) => {
                 assert!(!complete, "a push was refused in vain")
             }
             Err(other) => panic!("{other:?}"),
         }
+    }
+
+    /// Those of the blobs that are not visible.
+    async fn absent(&self, at: Repository, blobs: Vec<u8>) -> BTreeSet<u8> {
+        let mut absent = BTreeSet::new();
+        for number in blobs {
+            let find = FindBlob { repository: name(at), digest: blob(number) };
+            if self.worker().db.recall(find).await.unwrap().is_none() {
+                absent.insert(number);
+            }
+        }
+        absent
     }
 
     async fn abandon(&self, at: Repository) {
@@ -308,7 +368,11 @@ impl World {
                 return true;
             }
             assert!(began.elapsed() < PATIENCE, "a sweep stands still");
-            tokio::task::yield_now().await;
+            if began.elapsed() < BRIEFLY {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::sleep(BRIEFLY).await;
+            }
         }
         false
     }
@@ -384,14 +448,17 @@ impl World {
     pub(crate) async fn finish(mut self) {
         self.hear_of_pushes(true).await;
         self.end_sweep().await;
-        // What the blobs of a manifest that goes were promised is over for the second.
-        for _ in 0..2 {
-            self.quiet_sweep().await;
+        self.hear_of_the_sweep();
+        // What a manifest that goes held is promised for a while, and that is over for the next: an index, its image, what
+        // refers to that, and the blobs of it.
+        for over in [MINUTE, MINUTE, MINUTE, DAY, DAY] {
+            self.quiet_sweep(over).await;
         }
         self.nothing_is_missing().await;
         let now = self.now();
         for (at, known) in &self.known {
-            let loose = self.untagged_after.map(|after| known.loose(now, after)).unwrap_or_default();
+            let loose =
+                self.untagged_after.map(|after| known.loose(now, after, self.grace)).unwrap_or_default();
             assert_eq!(loose, BTreeSet::new(), "a sweep left manifests of {at}");
         }
         let needed: BTreeSet<Digest> = self
@@ -411,10 +478,11 @@ impl World {
         harness.finish().await;
     }
 
-    /// A whole sweep, when all that was promised before is over.
-    async fn quiet_sweep(&mut self) {
-        self.harness.as_ref().unwrap().clock.advance(DAY);
-        self.run(Op::StartSweep).await;
+    /// A whole sweep, when this time has gone by and all that was promised before is over.
+    async fn quiet_sweep(&mut self, over: Duration) {
+        self.harness.as_ref().unwrap().clock.advance(over);
+        // All files are looked at once a day, and that takes long.
+        self.run(Op::StartSweep(over >= DAY)).await;
         self.end_sweep().await;
         self.hear_of_the_sweep();
     }

@@ -4,17 +4,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod late;
+mod placed;
+mod places;
+mod rowless;
+mod unsettled;
 
 use std::future::Future;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mcr_actors::ask::{AskError, Handle};
-use mcr_actors::db::{DbError, WriteQuery};
+use mcr_actors::db::{DbError, Growth, WriteQuery};
 use mcr_actors::domain::{Algorithm, Digest, Origin, Principal, RepositoryName};
 use mcr_actors::fs::Fs;
 use mcr_actors::fs::fake::FakeFs;
@@ -49,7 +53,8 @@ fn begin_once(
     harness: &Harness,
     request: BeginRequest,
 ) -> impl Future<Output = Result<Writer, AskError<UploadError>>> + use<> {
-    let begin = BeginOnce { repository: repository(), algorithm: Algorithm::Sha256, request };
+    let begin =
+        BeginOnce { repository: repository(), algorithm: Algorithm::Sha256, owner: String::new(), request };
     harness.worker.uploads.ask(begin)
 }
 
@@ -122,20 +127,25 @@ fn upload_file(id: Uuid) -> PathBuf {
 }
 
 /// Holds all changes up until it is told to go on.
-struct Wait(Receiver<()>);
+#[derive(Clone)]
+struct Wait(Arc<Mutex<Receiver<()>>>);
 
 impl WriteQuery for Wait {
     type Output = ();
     type Error = DbError;
 
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
+
     fn run(self, _: &rusqlite::Connection) -> Result<(), DbError> {
-        self.0.recv().map_err(|error| DbError::Failed(error.to_string()))
+        self.0.lock().unwrap().recv().map_err(|error| DbError::Failed(error.to_string()))
     }
 }
 
 fn hold_changes_up(harness: &Harness) -> (Sender<()>, impl Future<Output = ()> + use<>) {
     let (go_on, wait) = channel();
-    let held_up = harness.worker.db.write(Wait(wait));
+    let held_up = harness.worker.db.write(Wait(Arc::new(Mutex::new(wait))));
     (go_on, async move { held_up.await.unwrap() })
 }
 
@@ -153,7 +163,7 @@ fn take_blobs_again(harness: &Harness) {
 async fn uploads_of_one_request_give_their_places_back_however_they_end() {
     let fs = FakeFs::default();
     let harness = Harness::start_with(Arc::new(fs.clone()), |settings| {
-        settings.max_uploads = 3;
+        settings.max_uploads = 6;
         settings.max_blob_size = Some(100);
         settings.min_free = 1000;
     })
@@ -186,14 +196,23 @@ async fn uploads_of_one_request_give_their_places_back_however_they_end() {
 }
 
 #[actix::test]
-async fn what_is_left_of_an_upload_without_a_row_goes_with_the_next_sweep_and_its_place_is_free() {
+async fn what_is_left_of_an_upload_without_a_row_goes_when_it_was_found_twice_and_its_place_is_free_at_once()
+{
     let fs = FakeFs::default();
     let harness = Harness::start_with(Arc::new(fs.clone()), |settings| settings.max_uploads = 1).await;
     let id = begun(&harness).await;
     let harness = harness.restart(Arc::new(fs.clone())).await;
     harness.rows::<i64>("DELETE FROM uploads");
-    let sweep = Sweep { idle_since: harness.clock.now().before(24 * HOUR) };
-    assert_eq!(harness.worker.uploads.ask(sweep).await.unwrap().strays, 1);
+    let strays = async || {
+        let sweep = Sweep { idle_since: harness.clock.now().before(24 * HOUR), take_strays: false };
+        harness.worker.uploads.ask(sweep).await.unwrap().strays
+    };
+    assert_eq!(strays().await, 0, "it was found for the first time");
+    assert!(fs.tree().contains_key(&upload_file(id)));
+    harness.clock.advance(HOUR);
+    assert_eq!(strays().await, 0, "an hour is less than grace with what is added to it");
+    harness.clock.advance(HOUR);
+    assert_eq!(strays().await, 1);
     assert_eq!(fs.tree().get(&upload_file(id)), None);
     begin(&harness).await;
     harness.finish().await;
@@ -425,7 +444,7 @@ async fn an_upload_does_not_expire_by_a_sweep_that_waited_for_its_acknowledgemen
     let (go_on, held_up) = hold_changes_up(&harness);
     let acknowledged = tokio::task::spawn_local(writer.acknowledge());
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let sweep = Sweep { idle_since: harness.clock.now().before(24 * HOUR) };
+    let sweep = Sweep { idle_since: harness.clock.now().before(24 * HOUR), take_strays: false };
     let swept = tokio::task::spawn_local(harness.worker.uploads.ask(sweep));
     tokio::time::sleep(Duration::from_millis(200)).await;
     go_on.send(()).unwrap();
@@ -446,7 +465,7 @@ async fn an_upload_that_is_resumed_during_a_sweep_is_kept_or_says_that_it_is_ove
     let harness = harness.restart(Arc::new(fs.clone())).await;
     harness.clock.advance(25 * HOUR);
     let (go_on, held_up) = hold_changes_up(&harness);
-    let sweep = Sweep { idle_since: harness.clock.now().before(24 * HOUR) };
+    let sweep = Sweep { idle_since: harness.clock.now().before(24 * HOUR), take_strays: false };
     let swept = tokio::task::spawn_local(harness.worker.uploads.ask(sweep));
     tokio::time::sleep(Duration::from_millis(100)).await;
     let uploads = harness.worker.uploads.clone();

@@ -2,6 +2,7 @@
 
 mod pages;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use ureq::http::{Method, Request};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Error};
 
-pub(crate) use self::pages::{Page, Pages};
+pub(crate) use self::pages::Page;
 use crate::address::Address;
 use crate::settings::Settings;
 
@@ -27,6 +28,8 @@ pub(crate) struct Client {
     agent: Agent,
     server: Address,
     token: Option<String>,
+    /// Whether the server was found to answer for itself.
+    is_tried: Cell<bool>,
 }
 
 /// Whom a registry is believed by: the given authority, or those of the system.
@@ -65,7 +68,8 @@ impl Client {
         // Whoever is redirected has sent the secret already, or would send it to somebody else.
         let config = config.max_redirects(0).max_redirects_will_error(false);
         let agent = config.http_status_as_error(false).timeout_global(Some(TIMEOUT)).build().into();
-        Ok(Self { agent, server: server.clone(), token: settings.token.clone() })
+        let (server, token) = (server.clone(), settings.token.clone());
+        Ok(Self { agent, server, token, is_tried: Cell::new(false) })
     }
 
     /// Whether a token will be shown.
@@ -73,13 +77,22 @@ impl Client {
         self.token.is_some()
     }
 
-    /// Sees to it that no password goes out in clear to a server that would only send it elsewhere.
+    /// Sees to it that neither password nor token goes out in clear to a server that would only send it elsewhere: one request
+    /// without them goes before the first. Over TLS nobody but the registry reads them.
     ///
     /// # Errors
-    /// When the server cannot be reached, or redirects.
+    /// When the server cannot be reached, redirects, or is none of ours.
     pub(crate) fn try_the_way(&self) -> anyhow::Result<()> {
-        if self.server.is_plain() {
-            self.send(&Method::GET, "/v1/health", None)?;
+        if self.server.is_plain() && !self.is_tried.get() {
+            let (status, text) = self.exchange(&Method::GET, "/v1/health", None, None)?;
+            let said = serde_json::from_str::<Value>(&text).unwrap_or_default();
+            if status != 200 || !said["status"].is_string() {
+                bail!(
+                    "what answers at {} is no registry of this kind (GET /v1/health: {status})",
+                    self.server
+                );
+            }
+            self.is_tried.set(true);
         }
         Ok(())
     }
@@ -103,7 +116,12 @@ impl Client {
         tells: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Value> {
         let (status, text) = self.send(&method, path, body)?;
-        let json = serde_json::from_str::<Value>(&text).unwrap_or_default();
+        let read = serde_json::from_str::<Value>(&text);
+        let is_read = read.is_ok() || status == 204;
+        let json = read.unwrap_or_default();
+        if (200..300).contains(&status) && !is_read {
+            bail!("what answers at {} is no registry of this kind ({method} {path}: no JSON)", self.server);
+        }
         if (200..300).contains(&status) || tells(&json) {
             return Ok(json);
         }
@@ -120,11 +138,23 @@ impl Client {
         self.call(Method::GET, path, None)
     }
 
-    /// Sends one request, and answers status and body. A redirect is an error.
+    /// Sends one request on a way that was tried, and answers status and body.
     fn send(&self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<(u16, String)> {
+        self.try_the_way()?;
+        self.exchange(method, path, self.token.as_deref(), body)
+    }
+
+    /// One request and its answer. A redirect is an error.
+    fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(u16, String)> {
         let url = format!("{}{path}", self.server);
         let mut request = Request::builder().method(method.clone()).uri(&url);
-        if let Some(token) = &self.token {
+        if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         let sent = match body {
@@ -171,17 +201,6 @@ impl Client {
             _ => "is --server right?",
         };
         anyhow::anyhow!("cannot reach {}: {text}: {mend}", self.server)
-    }
-
-    /// A list from `offset` on, page by page: at most `limit` entries, or all of them.
-    pub(crate) fn pages(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-        limit: Option<usize>,
-        offset: usize,
-    ) -> Pages<'_> {
-        Pages::new(self, path, query, limit, offset)
     }
 }
 

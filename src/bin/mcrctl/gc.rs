@@ -24,6 +24,7 @@ const REPORT: &[Column] = &[
     ("BLOBS", "removed"),
     ("FREED", "freed_bytes"),
     ("STRAYS", "strays"),
+    ("STRAYS THAT STAY", "strays_waiting"),
     ("LEFT", "left"),
     ("ERRORS", "error_count"),
 ];
@@ -50,6 +51,9 @@ pub(crate) enum Gc {
         /// Only find what would go; with --wait it is listed
         #[arg(long)]
         dry_run: bool,
+        /// Take files without a row also when they are more than a tenth of all files
+        #[arg(long)]
+        take_strays: bool,
         /// Wait until it has ended, and show its report
         #[arg(long)]
         wait: bool,
@@ -72,7 +76,10 @@ pub(crate) enum Gc {
 impl Gc {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
-            Self::Run { dry_run, wait } => run(client, output, *dry_run, *wait),
+            Self::Run { dry_run, take_strays, wait } => {
+                let told = json!({"dry_run": dry_run, "take_strays": take_strays});
+                run(client, output, &told, *wait)
+            }
             Self::Status => {
                 let status = client.get("/v1/gc/status")?;
                 show(output, &status);
@@ -109,8 +116,8 @@ fn show(output: &Output, status: &Value) {
     }
 }
 
-fn run(client: &Client, output: &Output, dry_run: bool, wait: bool) -> anyhow::Result<()> {
-    let started = client.call(Method::POST, "/v1/gc", Some(&json!({"dry_run": dry_run})))?;
+fn run(client: &Client, output: &Output, told: &Value, wait: bool) -> anyhow::Result<()> {
+    let started = client.call(Method::POST, "/v1/gc", Some(told))?;
     let id = started["id"].clone();
     if !wait {
         match output.is_json() {
@@ -120,7 +127,7 @@ fn run(client: &Client, output: &Output, dry_run: bool, wait: bool) -> anyhow::R
         return Ok(());
     }
     let report = await_end(client, &id)?;
-    if dry_run && !output.is_json() {
+    if told["dry_run"] == true && !output.is_json() {
         output.stream(client.pages(&format!("/v1/gc/sweeps/{id}/items"), &[], None, 0), ITEMS)?;
     }
     output.one(&report, REPORT);

@@ -26,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use mcr::said_once::said_once;
 
 use crate::client::Client;
 use crate::output::Output;
@@ -55,7 +56,10 @@ const EXAMPLES: &str = "Examples:
   mcrctl gc run --dry-run --wait
   mcrctl snapshot create --name before-upgrade --wait
   mcrctl audit list --event access_denied
-  mcrctl repo list --json";
+  mcrctl repo list --json
+
+Exit codes: 0 done, 1 it failed, 2 the command line was wrong, 141 whoever reads has stopped.
+A list is printed page by page. When one does not come, the code is 1, and JSON ends without its last bracket.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -107,7 +111,7 @@ fn main() -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print::complain(&format!("{error:#}"));
+            print::complain(&said_once(&error));
             ExitCode::FAILURE
         }
     }

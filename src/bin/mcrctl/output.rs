@@ -33,7 +33,7 @@ impl Output {
             return self.stream_below(&Map::new(), "items", pages);
         }
         let mut table = Table::new(columns);
-        let (mut shown, mut rest) = (0, None);
+        let (mut shown, mut is_cut, mut total) = (0, false, None);
         for (number, page) in pages.into_iter().enumerate() {
             let page = page?;
             match number {
@@ -41,40 +41,43 @@ impl Output {
                 _ => table.rows(&page.items),
             }
             shown += page.items.len();
-            rest = page.total.filter(|_| page.is_cut);
+            (is_cut, total) = (page.is_cut, page.total);
         }
-        if let Some(total) = rest {
-            say(&format!("{shown} of {total}; --all shows the rest"));
+        if is_cut {
+            let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
+            say(&format!("{shown}{of}; --all shows the rest"));
         }
         Ok(())
     }
 
-    /// Prints JSON with these fields, and below `key` a list page by page.
+    /// Prints JSON with these fields, and below `key` a list page by page: nothing before the first page is there. When a later one
+    /// does not come, the list stays open, so that nobody takes it for the whole.
     pub(crate) fn stream_below(
         &self,
         fields: &Map<String, Value>,
         key: &str,
         pages: impl IntoIterator<Item = anyhow::Result<Page>>,
     ) -> anyhow::Result<()> {
-        let mut head = String::from("{");
+        let mut text = String::from("{");
         for (field, value) in fields.iter().filter(|(field, _)| *field != key) {
-            head.push_str(&format!("\n  {}: {},", Value::from(field.as_str()), print::pretty(value, 2)));
+            text.push_str(&format!("\n  {}: {},", Value::from(field.as_str()), print::pretty(value, 2)));
         }
-        print::json_text(&format!("{head}\n  \"{key}\": ["));
+        text.push_str(&format!("\n  \"{key}\": ["));
         let (mut total, mut between) = (None, "");
         for page in pages {
             let page = page?;
-            let mut text = String::new();
             for item in &page.items {
                 text.push_str(&format!("{between}\n    {}", print::pretty(item, 4)));
                 between = ",";
             }
-            print::json_text(&text);
-            total = page.total.or(total);
+            print::json_text(&std::mem::take(&mut text));
+            total = page.total;
         }
-        let end = if between.is_empty() { "]" } else { "\n  ]" };
-        let total = total.map(|total| format!(",\n  \"total\": {total}")).unwrap_or_default();
-        print::json_text(&format!("{end}{total}\n}}\n"));
+        text.push_str(if between.is_empty() { "]" } else { "\n  ]" });
+        if let Some(total) = total {
+            text.push_str(&format!(",\n  \"total\": {total}"));
+        }
+        print::json_text(&format!("{text}\n}}\n"));
         Ok(())
     }
 

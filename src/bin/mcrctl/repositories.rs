@@ -1,5 +1,6 @@
 //! `repo` and `tag`.
 
+use bytesize::ByteSize;
 use mcr::http::admin::path::{repository_path, tag_path};
 use serde_json::{Map, Value};
 use ureq::http::Method;
@@ -16,8 +17,14 @@ const COLUMNS: &[Column] = &[
     ("SIZE", "logical_bytes"),
     ("EXCLUSIVE", "exclusive_bytes"),
 ];
-const TAGS: &[Column] =
-    &[("TAG", "name"), ("DIGEST", "digest"), ("SIZE", "size"), ("SET", "updated_at"), ("TYPE", "media_type")];
+const TAGS: &[Column] = &[
+    ("TAG", "name"),
+    ("KIND", "kind"),
+    ("PLATFORMS", "platforms"),
+    ("SIZE", "size"),
+    ("PUSHED", "pushed_at"),
+    ("DIGEST", "digest"),
+];
 
 /// How much of a list.
 #[derive(Debug, clap::Args)]
@@ -87,11 +94,38 @@ fn tags<'a>(
             Ok(page) => page["tag_list"].as_array().cloned().unwrap_or_default(),
             Err(error) => return Some(Err(error)),
         };
-        last = items.last().and_then(|tag| tag["name"].as_str()).map(str::to_owned);
+        let next = items.last().and_then(|tag| tag["name"].as_str()).map(str::to_owned);
+        // One that pays no heed to where a page begins would give the same for ever.
+        last = if next == last { None } else { next };
         shown += items.len() as u64;
         Some(Ok(Page { total: Some(shown), items, is_cut: false }))
     });
     Ok((first, pages))
+}
+
+/// A tag as people read it: its platforms by their names, and what is pulled for the least and for the most of them.
+fn in_words(mut tag: Value) -> Value {
+    let platforms = tag["platforms"].as_array().cloned().unwrap_or_default();
+    let mut sizes: Vec<u64> = platforms.iter().filter_map(|of| of["pull_bytes"].as_u64()).collect();
+    sizes.extend(tag["pull_bytes"].as_u64());
+    let size = match (sizes.iter().min(), sizes.iter().max()) {
+        (Some(least), Some(most)) if least != most => format!("{} - {}", ByteSize(*least), ByteSize(*most)),
+        (_, Some(most)) => ByteSize(*most).to_string(),
+        _ => String::new(),
+    };
+    tag["size"] = size.into();
+    tag["platforms"] = platforms.iter().map(|of| of["platform"].clone()).collect();
+    tag
+}
+
+/// The same of pages of tags.
+fn all_in_words(
+    pages: impl Iterator<Item = anyhow::Result<Page>>,
+) -> impl Iterator<Item = anyhow::Result<Page>> {
+    pages.map(|page| {
+        let page = page?;
+        Ok(Page { items: page.items.into_iter().map(in_words).collect(), ..page })
+    })
 }
 
 impl Repo {
@@ -109,7 +143,7 @@ impl Repo {
                 }
                 output.one(&repository, COLUMNS);
                 say("");
-                output.stream(tags, TAGS)?;
+                output.stream(all_in_words(tags), TAGS)?;
             }
             Self::Delete { name } => {
                 output.confirm(&format!("delete the repository {name} with all in it"))?;
@@ -142,7 +176,11 @@ impl Tag {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::List { repository } => {
-                output.stream(tags(client, repository)?.1, TAGS)?;
+                let tags = tags(client, repository)?.1;
+                if output.is_json() {
+                    return output.stream(tags, TAGS);
+                }
+                output.stream(all_in_words(tags), TAGS)?;
             }
             Self::Delete { repository, tag } => {
                 output.confirm(&format!("delete the tag {tag} of {repository}"))?;

@@ -27,6 +27,7 @@ impl Login {
     pub(crate) fn run(&self, settings: Settings, output: &Output) -> anyhow::Result<()> {
         settings.place()?;
         let client = Client::new(&settings)?;
+        // Before anybody is asked for a password that cannot be sent.
         client.try_the_way()?;
         let password = self.password()?;
         let body = json!({"username": self.user, "password": password});

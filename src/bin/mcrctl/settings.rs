@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use mcr::config::path_argument;
 use mcr::durable_file::{self, Readers};
+use mcr_actors::mend::{self, Use};
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
@@ -81,6 +82,10 @@ fn place() -> Option<PathBuf> {
     Some(directory.join("mcrctl/config.toml"))
 }
 
+fn unreadable(file: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!("{} cannot be read: {error}{}", file.display(), mend::of_file(file, Use::Read, error))
+}
+
 /// Reads what `login` wrote; it holds a token, so nobody else may read it, and no error shows a line of it.
 fn remembered(file: &Path) -> anyhow::Result<Remembered> {
     let metadata = match fs::metadata(file) {
@@ -88,12 +93,12 @@ fn remembered(file: &Path) -> anyhow::Result<Remembered> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Remembered::default());
         }
-        Err(error) => bail!("{} cannot be read: {error}", file.display()),
+        Err(error) => return Err(unreadable(file, &error)),
     };
     if metadata.permissions().mode() & 0o077 != 0 {
         bail!("{} can be read by others: run chmod 600 {0}", file.display());
     }
-    let text = fs::read(file).map_err(|error| anyhow!("{} cannot be read: {error}", file.display()))?;
+    let text = fs::read(file).map_err(|error| unreadable(file, &error))?;
     let text =
         String::from_utf8(text).map_err(|_| anyhow!("{} is damaged: it is no text", file.display()))?;
     toml::from_str(&text).map_err(|error| {

@@ -19,6 +19,8 @@ const USERS: &[Column] = &[
     ("MADE", "created_at"),
     ("ID", "id"),
 ];
+const LIVE: &[Column] =
+    &[("KIND", "kind"), ("ID", "id"), ("NAME", "name"), ("MADE", "created_at"), ("EXPIRES", "expires_at")];
 const TOKENS: &[Column] = &[
     ("ID", "id"),
     ("NAME", "name"),
@@ -58,9 +60,12 @@ pub(crate) enum User {
         /// Take all roles away
         #[arg(long)]
         no_roles: bool,
-        /// Read a new password from standard input
+        /// Read a new password from standard input; tokens of its logins end with the old one
         #[arg(long)]
         password_stdin: bool,
+        /// End all its tokens, those of robots too
+        #[arg(long)]
+        end_tokens: bool,
     },
     /// Switch an account off, at once
     Disable {
@@ -107,7 +112,7 @@ impl User {
                 }
                 output.one(&client.call(Method::POST, "/v1/users", Some(&body))?, USERS);
             }
-            Self::Update { name, roles, no_roles, password_stdin } => {
+            Self::Update { name, roles, no_roles, password_stdin, end_tokens } => {
                 let mut body = json!({});
                 if let Some(roles) = roles.clone().or(no_roles.then(Vec::new)) {
                     body["roles"] = json!(roles);
@@ -115,7 +120,14 @@ impl User {
                 if let Some(password) = password(*password_stdin)? {
                     body["password"] = json!(password);
                 }
-                output.one(&patch(name, body)?, USERS);
+                if *end_tokens {
+                    body["end_tokens"] = json!(true);
+                }
+                let changed = patch(name, body)?;
+                output.one(&changed, USERS);
+                if *password_stdin && !output.is_json() {
+                    tell_of_tokens(&changed, name, output);
+                }
             }
             Self::Disable { name } => output.one(&patch(name, json!({"disabled": true}))?, USERS),
             Self::Enable { name } => output.one(&patch(name, json!({"disabled": false}))?, USERS),
@@ -126,6 +138,16 @@ impl User {
             }
         }
         Ok(())
+    }
+}
+
+/// Which tokens outlive the old password, and how they are ended.
+fn tell_of_tokens(changed: &Value, name: &str, output: &Output) {
+    let (ended, live) = (&changed["ended_tokens"], changed["tokens"]["total"].as_u64().unwrap_or_default());
+    print::say(&format!("{ended} tokens ended, {live} go on"));
+    if live > 0 {
+        output.table(&changed["tokens"]["items"], LIVE);
+        print::say(&format!("mcrctl user update {name} --end-tokens ends them all"));
     }
 }
 

@@ -14,10 +14,12 @@ use mcr::tls::authority::{self, Outcome};
 use mcr_actors::auth_cache::Secret;
 use mcr_actors::auth_cache::local::Ensured;
 use mcr_actors::clock::Clock;
+use mcr_actors::mend::Use;
 use mcr_actors::registry::Registry;
 
 use crate::server::Running;
-use crate::{Failure, say, setup};
+use crate::setup;
+use crate::telling::{Failure, say};
 
 const ADMIN: &str = "admin";
 
@@ -50,8 +52,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let dev = Dev { data, listen: arguments.listen, http: arguments.http };
     let config = Config::dev(&dev, std::env::vars_os())?;
     setup::log(&config)?;
-    let made = durable_file::make_directory(&dev.data);
-    made.with_context(|| format!("cannot make the directory {}", dev.data.display()))?;
+    durable_file::make_directory(&dev.data)
+        .map_err(|error| setup::failed("make the directory", &dev.data, Use::Directory(&dev.data), &error))?;
     let _lock = setup::lock(&config, "mcrsrv dev")?;
     let authority = prepare_authority(&dev, &config)?;
     let certificate = setup::certificate(&config)?;
@@ -106,12 +108,12 @@ async fn ensure_admin(registry: &Registry, file: &Path) -> anyhow::Result<Admin>
     let (password, found) = match fs::read_to_string(file) {
         Ok(text) => (Secret::new(text.trim_end()), true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (setup::new_password()?, false),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+        Err(error) => return Err(setup::failed("read", file, Use::Read, &error)),
     };
     if !found {
         let line = format!("{}\n", password.expose());
         let written = durable_file::write(file, line.as_bytes(), Readers::Owner);
-        written.with_context(|| format!("cannot write {}", file.display()))?;
+        written.map_err(|error| setup::failed("write", file, Use::Write, &error))?;
     }
     // One that somebody has deleted stays so.
     let ensured = match registry.has_accounts().await? {
@@ -123,7 +125,7 @@ async fn ensure_admin(registry: &Registry, file: &Path) -> anyhow::Result<Admin>
         Ensured::AlreadyThere if found => Admin { file: Some(file.to_owned()), new: None },
         Ensured::AlreadyThere => {
             // Somebody keeps the password elsewhere; this one is not it.
-            durable_file::remove(file).with_context(|| format!("cannot remove {}", file.display()))?;
+            durable_file::remove(file).map_err(|error| setup::failed("remove", file, Use::Write, &error))?;
             Admin { file: None, new: None }
         }
     })
@@ -177,6 +179,11 @@ impl Welcome {
         writeln!(out, "podman pull{podman} {host}/demo/busybox")?;
         writeln!(out, "crane auth login{crane} -u {ADMIN} --password-stdin {host} < {password}")?;
         writeln!(out, "crane ls{crane} {host}/demo/busybox")?;
+        let how = trust.as_ref().map_or("--plain-http".to_owned(), |trust| format!("--ca-file {trust}"));
+        writeln!(out, "\n# oras and helm")?;
+        writeln!(out, "oras login {how} -u {ADMIN} --password-stdin {host} < {password}")?;
+        writeln!(out, "oras repo tags {how} {host}/demo/busybox")?;
+        writeln!(out, "helm registry login {how} -u {ADMIN} --password-stdin {host} < {password}")?;
         let scheme = if secure { "https" } else { "http" };
         let cacert = trust.map(|trust| format!("--cacert {trust} ")).unwrap_or_default();
         writeln!(out, "\n# anything else")?;
@@ -225,6 +232,8 @@ mod tests {
             "docker login -u admin --password-stdin localhost:5000 < '/my data/admin-password'",
             "export SSL_CERT_FILE='/my data/tls/ca.crt'",
             "podman login -u admin --password-stdin localhost:5000 < '/my data/admin-password'",
+            "oras login --ca-file '/my data/tls/ca.crt' -u admin --password-stdin localhost:5000 < '/my data/admin-password'",
+            "helm registry login --ca-file '/my data/tls/ca.crt' -u admin --password-stdin localhost:5000 < '/my data/admin-password'",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
@@ -240,7 +249,7 @@ mod tests {
     fn plain_http_needs_no_authority_and_says_so_to_clients() {
         let text = welcome("http://127.0.0.1:5000", None);
         assert!(!text.contains("SSL_CERT_FILE") && !text.contains("--cacert"));
-        assert!(text.contains("podman login --tls-verify=false"));
+        assert!(text.contains("podman login --tls-verify=false") && text.contains("oras login --plain-http"));
         assert!(text.contains("http://localhost:5000/v2/_catalog"));
     }
 

@@ -1,17 +1,15 @@
 //! `mcrsrv init`: prepares what a server needs, as often as it is called.
 
-use std::io::Read;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
 use mcr::config::Config;
 use mcr_actors::auth_cache::Secret;
-use mcr_actors::auth_cache::local::Ensured;
+use mcr_actors::auth_cache::local::{EnsureError, Ensured};
+use mcr_actors::auth_cache::password::NewPassword;
+use mcr_actors::domain::AccountName;
 
-use crate::{Failure, say, setup};
-
-/// The longest password that is read, in bytes.
-const LONGEST_PASSWORD: u64 = 1024;
+use crate::setup;
+use crate::telling::{Failure, say};
 
 /// The command line of `mcrsrv init`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +25,7 @@ pub(crate) struct Arguments {
     password_stdin: bool,
 }
 
-/// A name that can stand before the colon of Basic credentials and on one line of a log.
+/// A name that an account has or may once have been given. What a new one may be called, [`AccountName`] says.
 fn user_name(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.len() <= 255 && !text.contains(|c: char| c == ':' || c.is_control());
     if fits {
@@ -48,28 +46,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     setup::log(&config)?;
     setup::certificate(&config)?;
-    let given = if arguments.password_stdin { Some(read_password(std::io::stdin())?) } else { None };
-    let _lock = setup::lock(&config, "mcrsrv init")?;
+    let given = if arguments.password_stdin { Some(setup::read_password(std::io::stdin())?) } else { None };
     let name = arguments.admin.as_deref().unwrap_or("admin");
+    if is_local && !setup::is_there(&config.database.path)? {
+        may_be_made(name, given.as_ref())?;
+    }
+    let _lock = setup::lock(&config, "mcrsrv init")?;
     let made = actix_rt::System::new().block_on(async {
         let registry = setup::registry(&config).await?;
         let password = given.clone().map_or_else(setup::new_password, Ok)?;
-        let ensured = if is_local {
-            let ensured = registry.ensure_admin(name, &password).await;
-            Some(ensured.context("cannot make the administrator")?)
-        } else {
-            None
-        };
+        let ensured = if is_local { Some(registry.ensure_admin(name, &password).await) } else { None };
         registry.stop().await;
         anyhow::Ok((ensured, password))
     });
     let (ensured, password) = made?;
+    let ensured = ensured.transpose().map_err(refused)?;
     say(&format!("the database {} is ready", config.database.path.display()));
     say(&match (ensured, given) {
         (None, _) => "no administrator was made: accounts are those of MCIAS, where the role admin makes one"
             .to_owned(),
         (Some(Ensured::AlreadyThere), _) => {
-            format!("the account {name} was there before; its password is unchanged")
+            format!(
+                "the account {name} was there before; its password is unchanged (mcrsrv admin reset-password gives it \
+                 a new one)"
+            )
         }
         (Some(Ensured::Created), Some(_)) => {
             format!("the administrator {name} was made with the password given")
@@ -81,27 +81,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The first line of the input.
-fn read_password(input: impl Read) -> anyhow::Result<Secret> {
-    let mut text = String::new();
-    input.take(LONGEST_PASSWORD + 1).read_to_string(&mut text).context("cannot read the password")?;
-    let password = text.lines().next().unwrap_or_default();
-    if password.is_empty() || text.len() as u64 > LONGEST_PASSWORD {
-        bail!("the password on standard input must have 1 to {LONGEST_PASSWORD} bytes");
+/// Refuses what no account is given, before anything is made.
+fn may_be_made(name: &str, password: Option<&Secret>) -> Result<(), Failure> {
+    name.parse::<AccountName>().map_err(|error| Failure::Usage(error.to_string()))?;
+    let rule = password.cloned().map(NewPassword::try_from).transpose();
+    rule.map(|_| ()).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+fn refused(error: EnsureError) -> Failure {
+    match error {
+        EnsureError::Name(_) | EnsureError::Rule(_) => Failure::Usage(error.to_string()),
+        _ => anyhow::Error::new(error).context("cannot make the administrator").into(),
     }
-    Ok(Secret::new(password))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_password_is_the_first_line() {
-        assert_eq!(read_password("secret word\r\n".as_bytes()).unwrap().expose(), "secret word");
-        assert!(read_password("\n".as_bytes()).is_err());
-        assert!(read_password([b'x'; 1025].as_slice()).is_err());
-    }
 
     #[test]
     fn a_name_fits_into_credentials() {

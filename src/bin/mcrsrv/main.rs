@@ -1,5 +1,6 @@
-//! The registry: its command line, and what it tells whoever started it when something fails.
+//! The registry: its command line.
 
+mod admin;
 mod dev;
 mod init;
 mod open_files;
@@ -7,15 +8,17 @@ mod restore;
 mod server;
 mod setup;
 mod snapshot;
+mod telling;
 mod verify;
 mod whose;
 
-use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mcr::config::ConfigError;
+use mimalloc::MiMalloc;
+
+use self::telling::EXIT_CODES;
 
 /// A container registry for people who run their own.
 #[derive(Debug, Parser)]
@@ -24,10 +27,6 @@ struct CommandLine {
     #[command(subcommand)]
     verb: Verb,
 }
-
-const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 it failed, 2 the command line was wrong, 64 the configuration is invalid.
-Every key of the configuration can be set by a variable MCR_<SECTION>_<KEY>, which wins.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -49,66 +48,15 @@ enum Verb {
     /// Read everything that is kept, and say what is wrong with it
     #[command(after_help = EXIT_CODES)]
     Verify(verify::Arguments),
+    /// Accounts, for whoever has the registry's machine
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Admin(admin::Admin),
 }
 
-/// Why the program ends before it is done.
-#[derive(Debug)]
-enum Failure {
-    /// The command line was wrong.
-    Usage(String),
-    /// The configuration is invalid.
-    Config(ConfigError),
-    /// It failed.
-    Failed(anyhow::Error),
-}
-
-impl Failure {
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Failed(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Config(_) => 64,
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(message) => f.write_str(message),
-            Self::Config(error) => error.fmt(f),
-            Self::Failed(error) => f.write_str(&once(error)),
-        }
-    }
-}
-
-/// An error and its causes, each said once: many errors say their cause themselves, and libraries repeat it in other words.
-fn once(error: &anyhow::Error) -> String {
-    let (mut said, mut last) = (String::new(), String::new());
-    for cause in error.chain().map(ToString::to_string) {
-        // A cause that is the one before it and a number more says nothing new either.
-        let is_said = said.contains(&cause) || (!last.is_empty() && cause.contains(&last));
-        if !is_said {
-            let colon = if said.is_empty() { "" } else { ": " };
-            said = format!("{said}{colon}{cause}");
-        }
-        last = cause;
-    }
-    said
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self::Config(error)
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        // Some of what is wrong with the configuration shows only when it is put to use.
-        error.downcast().map_or_else(Self::Failed, Self::Config)
-    }
-}
+/// Gives large pieces back to the system soon after they are freed. The C library's keeps what bodies took, in each thread's arena,
+/// from the first large one on: see `docs/limits.md`.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let done = match CommandLine::parse().verb {
@@ -118,6 +66,7 @@ fn main() -> ExitCode {
         Verb::Snapshot(arguments) => snapshot::run(&arguments),
         Verb::Restore(arguments) => restore::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
+        Verb::Admin(verb) => verb.run(),
     };
     log::logger().flush();
     match done {
@@ -127,36 +76,5 @@ fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "mcrsrv: {failure}");
             ExitCode::from(failure.exit_code())
         }
-    }
-}
-
-/// Prints for whoever started the program, at once. That nobody reads it is no failure.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
-}
-
-#[cfg(test)]
-mod tests {
-    use anyhow::anyhow;
-
-    use super::*;
-
-    #[test]
-    fn an_error_is_said_once() {
-        let disk = anyhow!("Error code 4874: disk I/O error");
-        let error = disk.context("disk I/O error").context("the database failed: disk I/O error");
-        assert_eq!(
-            once(&error.context("the registry cannot start")),
-            "the registry cannot start: the database failed: disk I/O error"
-        );
-        let code =
-            anyhow!("Error code 14: unable to open database file").context("unable to open database file");
-        assert_eq!(
-            once(&code.context("no snapshot was taken")),
-            "no snapshot was taken: unable to open database file"
-        );
-        let io = anyhow!("No space left on device (os error 28)").context("cannot write /a");
-        assert_eq!(once(&io), "cannot write /a: No space left on device (os error 28)");
     }
 }

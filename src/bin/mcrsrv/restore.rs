@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use mcr_actors::snapshot;
 
+use crate::setup;
+use crate::telling::{Failure, say};
 use crate::whose::{self, Whose};
-use crate::{Failure, say, setup};
 
 /// The command line of `mcrsrv restore`.
 #[derive(Debug, clap::Args)]

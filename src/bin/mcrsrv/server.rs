@@ -2,7 +2,7 @@
 
 use std::future::{self, Future};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,9 +20,11 @@ use mcr::logging;
 use mcr::signals::{Signal, Signals};
 use mcr::tls::{self, Certificate};
 use mcr_actors::clock::Clock;
+use mcr_actors::mend;
 use mcr_actors::registry::Registry;
 
-use crate::{Failure, open_files, say, setup};
+use crate::telling::{Failure, say};
+use crate::{open_files, setup};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,6 +72,14 @@ pub(crate) struct Running {
     metrics: Option<actix_rt::task::JoinHandle<io::Result<()>>>,
 }
 
+/// Listens on the address that a key names.
+fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen::bind(address).map_err(|error| {
+        let mend = mend::of_address(address, &error);
+        anyhow!("cannot listen on {key} {address}: {error}{mend}")
+    })
+}
+
 /// Serves metrics on an address of their own, where that is configured.
 fn serve_metrics(
     config: &Config,
@@ -77,8 +87,7 @@ fn serve_metrics(
     metrics: Metrics,
 ) -> anyhow::Result<Option<actix_rt::task::JoinHandle<io::Result<()>>>> {
     let Some(address) = config.server.metrics_addr else { return Ok(None) };
-    let listener =
-        listen::bind(address).with_context(|| format!("cannot listen on server.metrics_addr {address}"))?;
+    let listener = bind("server.metrics_addr", address)?;
     let options = ListenOptions { workers: 1, ..listen_options(config) };
     let app = move || metrics_app(registry.clone(), metrics.clone());
     let server = listen::serve(listener, None, &options, app).context("cannot serve metrics")?;
@@ -95,12 +104,14 @@ impl Running {
     ) -> anyhow::Result<Self> {
         let server = &config.server;
         open_files::allow(server.max_connections);
+        if let Some(warning) = server.warning() {
+            log::warn!("{warning}");
+        }
         let tls = certificate
             .clone()
             .map(|certificate| tls::server_config(certificate, server.http2))
             .transpose()?;
-        let listener = listen::bind(server.listen_addr)
-            .with_context(|| format!("cannot listen on server.listen_addr {}", server.listen_addr))?;
+        let listener = bind("server.listen_addr", server.listen_addr)?;
         let address = listener.local_addr().context("the listening socket has no address")?;
         let options = http_options(&config);
         let actors = registry.clone();
@@ -216,6 +227,8 @@ fn listen_options(config: &Config) -> ListenOptions {
     ListenOptions {
         workers: server.workers,
         max_connections: server.max_connections,
+        trusted_proxies: server.trusted_proxies.clone(),
+        handshake_timeout: server.handshake_timeout,
         head_timeout: HEAD_TIMEOUT,
         idle_timeout: server.idle_timeout,
         write_timeout: server.write_timeout,
@@ -224,7 +237,7 @@ fn listen_options(config: &Config) -> ListenOptions {
 }
 
 fn http_options(config: &Config) -> HttpOptions {
-    let Config { server, registry, audit, .. } = config;
+    let Config { server, registry, auth, audit, .. } = config;
     HttpOptions {
         tls: server.tls.is_some(),
         public_url: server.public_url.as_ref().map(PublicUrl::as_str).map(str::to_owned),
@@ -233,6 +246,7 @@ fn http_options(config: &Config) -> HttpOptions {
         allow_tag_delete: registry.allow_tag_delete,
         allow_sparse: registry.allow_sparse,
         max_manifest_size: registry.max_manifest_size.bytes(),
+        max_robot_tokens: auth.max_robot_tokens,
         audit_pulls: audit.pulls,
     }
 }

@@ -6,8 +6,9 @@ use anyhow::Context;
 use mcr_actors::clock::Clock;
 use mcr_actors::snapshot::take::Take;
 
+use crate::setup;
+use crate::telling::{Failure, say};
 use crate::whose::{self, Whose};
-use crate::{Failure, say, setup};
 
 /// What to use while a server runs.
 const ADVICE: &str = "while a server runs, `mcrctl snapshot create` takes snapshots";

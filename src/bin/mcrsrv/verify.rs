@@ -11,8 +11,9 @@ use mcr_actors::fs::real::RealFs;
 use mcr_actors::identity::{self, IdentityError};
 use mcr_actors::snapshot::verify::{Summary, verify, verify_snapshot};
 
+use crate::setup;
+use crate::telling::{Failure, say};
 use crate::whose::{self, Whose};
-use crate::{Failure, say, setup};
 
 /// What to use while a server runs.
 const ADVICE: &str = "while a server runs, `mcrsrv verify` works without --repair and --adopt only";
@@ -59,10 +60,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             of_registry(&whose, arguments, &mut tell)?
         }
     };
-    let Summary { blobs, bytes, manifests, problems, mended } = summary;
+    let Summary { blobs, bytes, manifests, problems, mended, unread } = summary;
     say(&format!(
         "{blobs} blobs with {bytes} bytes and {manifests} manifests are read, {problems} problems found"
     ));
+    if unread > 0 {
+        say(&format!(
+            "{unread} files could not be read and stay as they are: see to the disk, and verify again"
+        ));
+    }
     match (problems, arguments.repair) {
         (0, _) => Ok(()),
         (_, false) if snapshot.is_some() => Err(anyhow!("the snapshot is not good").into()),
@@ -89,12 +95,12 @@ fn of_registry(whose: &Whose, arguments: &Arguments, tell: &mut dyn FnMut(&str))
     let config = whose.config()?;
     setup::log(&config)?;
     whose::must_have_database(&config)?;
-    let repair = arguments.repair;
+    let (places, repair) = (setup::places(&config), arguments.repair);
     let lock = if arguments.adopt { Some(adopt(&config, tell)?) } else { None };
     let _lock = match lock {
         None if repair => Some(setup::lock(&config, "mcrsrv verify").map_err(advise)?),
         None => {
-            match identity::enter(&setup::places(&config), &RealFs) {
+            match identity::enter(&places, &RealFs) {
                 // Why it cannot be read, whoever reads it says better.
                 Ok(()) | Err(IdentityError::Database { .. }) => None,
                 Err(error) => return Err(anyhow::Error::from(error).into()),
@@ -102,6 +108,10 @@ fn of_registry(whose: &Whose, arguments: &Arguments, tell: &mut dyn FnMut(&str))
         }
         lock => lock,
     };
+    if repair {
+        // What is moved aside or brought back is not so in a copy of the database from before: that one is older from now on.
+        identity::begin(&places, &RealFs).map_err(anyhow::Error::from)?;
+    }
     let data = whose::data(&config);
     let verified = whose::watched(|progress| verify(&data, repair, progress, tell));
     Ok(verified.context("not everything could be verified")?)

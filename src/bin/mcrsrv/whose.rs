@@ -14,7 +14,8 @@ use mcr_actors::blob_store::Layout;
 use mcr_actors::fs::real::RealFs;
 use mcr_actors::snapshot::{Data, Progress};
 
-use crate::Failure;
+use crate::setup;
+use crate::telling::Failure;
 
 /// How often progress is shown.
 const EVERY: Duration = Duration::from_millis(300);
@@ -53,8 +54,7 @@ pub(crate) fn data(config: &Config) -> Data {
 /// Refuses where there is no database, before anything is made.
 pub(crate) fn must_have_database(config: &Config) -> anyhow::Result<()> {
     let database = &config.database.path;
-    let is_there = database.try_exists().with_context(|| format!("cannot look at {}", database.display()))?;
-    if !is_there {
+    if !setup::is_there(database)? {
         bail!("there is no database {}: is this the right configuration?", database.display());
     }
     Ok(())

@@ -4,12 +4,16 @@ use super::*;
 
 /// What Kubernetes and docker's links set for a service of this name.
 fn of_a_service(name: &str, port: u16) -> Vec<(String, String)> {
-    let name = name.to_uppercase().replace('-', "_");
+    let (alias, name) = (name, name.to_uppercase().replace('-', "_"));
     let mut all = vec![
         (format!("{name}_SERVICE_HOST"), "10.96.0.12".to_owned()),
         (format!("{name}_SERVICE_PORT"), port.to_string()),
         (format!("{name}_SERVICE_PORT_HTTPS"), port.to_string()),
         (format!("{name}_SERVICE_PORT_METRICS_ADDR"), port.to_string()),
+        (format!("{name}_NAME"), format!("/web_1/{alias}")),
+        (format!("{name}_ENV_LANG"), "C.UTF-8".to_owned()),
+        (format!("{name}_ENV_no_proxy"), "localhost,10.0.0.0/8".to_owned()),
+        (format!("{name}_ENV_MCR_DATABASE_PATH"), "/data/mcr.db".to_owned()),
     ];
     for protocol in ["tcp", "udp", "sctp"] {
         let url = format!("{protocol}://10.96.0.12:{port}");
@@ -60,6 +64,16 @@ fn what_only_looks_like_a_services_is_still_a_mistake() {
         ("MCR_SERVER_PORT_5000_TCP_NAME", "10.0.0.1"),
         ("MCR_SERVER_PORT_70000_TCP", "tcp://10.0.0.1:70000"),
         ("MCR_SERVER_WORKER", "tcp://10.0.0.1:5000"),
+        ("MCR_SERVER_NAME", "registry.example.com"),
+        ("MCR_SERVER_NAME", "/web/"),
+        ("MCR_SERVER_NAME", "//mcr-server"),
+        ("MCR_SERVER_NAME", "/web/other"),
+        ("MCR_SERVER_NAMES", "/web/mcr-server"),
+        ("MCR_DATABASE_NAME", "/var/mcr.db"),
+        ("MCR_STORAGE_LAYERS_NAME", "/data/layers"),
+        ("MCR_SERVER_ENV", "production"),
+        ("MCR_SERVER_ENV_", "production"),
+        ("MCR_SERVER_ENVIRONMENT_LANG", "C"),
     ] {
         let error = place.variables(&[(name, value)]).unwrap_err().to_string();
         assert!(
@@ -72,7 +86,7 @@ fn what_only_looks_like_a_services_is_still_a_mistake() {
     let _incomplete = Config::read(&mut reader);
     for key in reader.asked() {
         let name = format!("MCR_{}", key.replace('.', "_").to_uppercase());
-        for value in ["10.0.0.1", "5000", "tcp", "tcp://10.0.0.1:5000"] {
+        for value in ["10.0.0.1", "5000", "tcp", "tcp://10.0.0.1:5000", "/web/mcr-server"] {
             assert!(!orchestrator::is_of_a_service(&name, value), "{name}");
         }
     }

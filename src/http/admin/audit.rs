@@ -5,9 +5,9 @@ use actix_web::http::StatusCode;
 use mcr_actors::db::queries::audit::{AuditCursor, AuditEntry, ListAudit};
 use mcr_actors::domain::{EventName, Timestamp};
 
+use super::call::AdminCall;
 use super::model::{AuditList, AuditModel, Problem};
 use super::page;
-use super::routes::AdminCall;
 use crate::http::error::ApiError;
 
 fn model(entry: AuditEntry) -> AuditModel {

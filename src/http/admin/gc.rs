@@ -4,9 +4,10 @@ use actix_web::HttpResponse;
 use mcr_actors::db::queries::sweeps::{ListItems, ListSweeps, SweepRow};
 use mcr_actors::gc::{GetGcStatus, Outcome, Report, StartSweep, StopSweep, Trigger};
 
+use super::call::AdminCall;
+use super::door::{self, Changed};
 use super::model::{GcStatusModel, List, NewSweep, Problem, SweepItemModel, SweepModel, SweepStarted};
 use super::path::Target;
-use super::routes::AdminCall;
 use super::{far_page, json_or_default, not_found, page};
 use crate::http::error::ApiError;
 
@@ -14,20 +15,22 @@ use crate::http::error::ApiError;
 #[utoipa::path(post, path = "/v1/gc", tag = "gc", request_body = Option<NewSweep>, responses(
     (status = 202, body = SweepStarted), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem)))]
-pub async fn start(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let NewSweep { dry_run } = json_or_default(call).await?;
-    let start = StartSweep { trigger: Trigger::Request, dry_run, origin: call.origin() };
-    let id = call.state.worker.gc.ask(start).await?;
-    Ok(HttpResponse::Accepted().json(SweepStarted { id }))
+pub async fn start(call: &mut AdminCall) -> Result<Changed, ApiError> {
+    let NewSweep { dry_run, take_strays } = json_or_default(call)?;
+    let (trigger, origin) = (Trigger::Request, call.origin());
+    let start = |caller| StartSweep { trigger, dry_run, take_strays, origin, caller };
+    let (id, asked) = door::ask(call, &call.state.worker.gc, start).await?;
+    Ok(asked.answer(HttpResponse::Accepted().json(SweepStarted { id })))
 }
 
 /// Ends the sweep that runs, after its present step.
-#[utoipa::path(delete, path = "/v1/gc", tag = "gc", responses(
+#[utoipa::path(delete, path = "/v1/gc", tag = "gc", responses((status = 413, body = Problem), 
     (status = 202, body = SweepStarted), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 409, body = Problem)))]
-pub async fn stop(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let id = call.state.worker.gc.ask(StopSweep).await?;
-    Ok(HttpResponse::Accepted().json(SweepStarted { id }))
+pub async fn stop(call: &mut AdminCall) -> Result<Changed, ApiError> {
+    let origin = call.origin();
+    let (id, asked) = door::ask(call, &call.state.worker.gc, |caller| StopSweep { origin, caller }).await?;
+    Ok(asked.answer(HttpResponse::Accepted().json(SweepStarted { id })))
 }
 
 /// A past sweep as its row has it; one without an end, which does not run, was interrupted.

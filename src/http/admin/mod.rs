@@ -3,6 +3,8 @@
 //! Its routes are a table like those of `/v2`: none can be written without saying what it asks of its caller.
 
 pub mod audit;
+pub mod call;
+pub mod door;
 pub mod gc;
 pub mod model;
 pub mod openapi;
@@ -17,15 +19,11 @@ pub mod uploads;
 pub mod users;
 
 use actix_web::http::StatusCode;
-use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use self::routes::AdminCall;
-use super::body::collect;
-use super::error::{ApiError, Code};
+use self::call::AdminCall;
+use super::error::ApiError;
 
-/// The longest JSON body in bytes.
-const MAX_BODY: u64 = 256 * 1024;
 /// Entries of a page when none are asked for, and at most.
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
@@ -34,27 +32,20 @@ const MAX_OFFSET: usize = 1_000_000;
 /// The deepest of any: the largest number that SQLite has.
 const FAR: usize = usize::MAX >> 1;
 
-/// Reads a JSON body.
+/// The JSON of a request's body.
 ///
 /// # Errors
-/// 400 with what is wrong, 413 when it is too long.
-async fn json<T: DeserializeOwned>(call: &mut AdminCall) -> Result<T, ApiError> {
-    let body = body(call).await?;
-    parse(&body)
+/// 400 with what is wrong.
+fn json<T: DeserializeOwned>(call: &AdminCall) -> Result<T, ApiError> {
+    parse(&call.body)
 }
 
-/// Reads a JSON body that may be left out.
+/// The JSON of a body that may be left out.
 ///
 /// # Errors
 /// As [`json`].
-async fn json_or_default<T: DeserializeOwned + Default>(call: &mut AdminCall) -> Result<T, ApiError> {
-    let body = body(call).await?;
-    if body.is_empty() { Ok(T::default()) } else { parse(&body) }
-}
-
-/// The body of a request. Errors of the admin API show no code.
-async fn body(call: &mut AdminCall) -> Result<Bytes, ApiError> {
-    collect(&mut call.payload, MAX_BODY, call.state.options.read_timeout, Code::Unsupported).await
+fn json_or_default<T: DeserializeOwned + Default>(call: &AdminCall) -> Result<T, ApiError> {
+    if call.body.is_empty() { Ok(T::default()) } else { parse(&call.body) }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {

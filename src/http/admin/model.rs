@@ -2,6 +2,8 @@
 
 mod gc;
 mod identity;
+mod images;
+mod list;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,24 +11,17 @@ use utoipa::ToSchema;
 
 pub use self::gc::{GcStatusModel, NewSweep, ShareModel, SweepItemModel, SweepModel, SweepStarted};
 pub use self::identity::{
-    AccountTypeModel, LoginAnswer, LoginRequest, Me, NewToken, NewTokenAnswer, NewUser, PrincipalModel,
-    TokenModel, UserChange, UserModel,
+    AccountTypeModel, ChangedUserModel, LiveTokenModel, LoginAnswer, LoginRequest, Me, NewToken,
+    NewTokenAnswer, NewUser, PrincipalModel, TokenModel, UserChange, UserModel,
 };
+pub use self::images::{FactsModel, PlatformModel, TagModel};
+pub use self::list::List;
 
 /// A refusal.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// What is wrong, for people.
     pub error: String,
-}
-
-/// A page of a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct List<T> {
-    /// How many there are in all.
-    pub total: u64,
-    /// Those of this page.
-    pub items: Vec<T>,
 }
 
 /// What a delete took.
@@ -44,7 +39,7 @@ pub struct Deleted {
 /// A page of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditList {
-    /// How many there are in all.
+    /// How many there are in all; no more than 10 000 are counted with filters other than `event_type` alone, or from `last` on.
     pub total: u64,
     /// Those of this page.
     pub items: Vec<AuditModel>,
@@ -132,21 +127,6 @@ pub struct RepositoryDetail {
     pub repository: RepositoryModel,
     /// Its tags by name, the first thousand; `last` pages on.
     pub tag_list: Vec<TagModel>,
-}
-
-/// A tag.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TagModel {
-    /// Its name.
-    pub name: String,
-    /// What it points at.
-    pub digest: String,
-    /// The manifest's media type.
-    pub media_type: String,
-    /// The manifest's size.
-    pub size: u64,
-    /// When it was set.
-    pub updated_at: String,
 }
 
 /// A rule. A list that is empty matches anything.

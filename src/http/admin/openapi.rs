@@ -1,21 +1,26 @@
 //! The description of the admin API, made from its handlers.
 
+use std::sync::LazyLock;
+
 use actix_web::HttpResponse;
+use bytes::Bytes;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use super::routes::AdminCall;
+use super::call::AdminCall;
 use super::{audit, gc, policy, repositories, session, snapshots, system, uploads, users};
 use crate::http::error::ApiError;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "MCR admin API", description = "What administrators of a registry and their scripts use."),
+    info(title = "MCR admin API", description = "What administrators of a registry and their scripts use. Beside what each operation \
+lists, any may answer 408 when a body does not come in time, 429 when too many answers to its address or account are under way, 503 when the \
+registry is busy or stopping, and one that adds something 507 when the disk is full."),
     paths(
         system::health, system::ready, system::actors, system::metrics, session::login, session::logout, session::me, document,
         repositories::list, repositories::show, repositories::delete, repositories::delete_tag,
         policy::list, policy::create, policy::show, policy::update, policy::delete, policy::test,
-        users::list, users::create, users::update, users::delete,
+        users::list, users::create, users::show, users::update, users::delete,
         users::list_tokens, users::create_token, users::revoke_token,
         uploads::list, uploads::cancel, audit::list,
         gc::start, gc::stop, gc::status, gc::list, gc::items,
@@ -41,11 +46,14 @@ pub fn text() -> String {
     Document::openapi().to_pretty_json().unwrap_or_default()
 }
 
+/// It never changes.
+static TEXT: LazyLock<Bytes> = LazyLock::new(|| text().into());
+
 /// The document itself.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "system", responses(
     (status = 200, body = Object), (status = 401, body = super::model::Problem)))]
 pub async fn document(_: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Ok().content_type("application/json").body(text()))
+    Ok(HttpResponse::Ok().content_type("application/json").body(TEXT.clone()))
 }
 
 #[cfg(test)]
@@ -54,6 +62,7 @@ mod tests {
 
     use super::*;
     use crate::http::admin::routes::ROUTES;
+    use crate::http::api::Shape;
 
     #[test]
     fn the_document_describes_every_route_and_no_other() {

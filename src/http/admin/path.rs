@@ -10,6 +10,9 @@ use mcr_actors::domain::{NameError, ReferenceError, RepositoryName, Tag};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use uuid::Uuid;
 
+use crate::http::api;
+use crate::http::path::without_empty_parts;
+
 macro_rules! targets {
     ($($(#[$doc:meta])* $variant:ident $(($field:ty))? = $template:literal,)*) => {
         /// What a path names.
@@ -27,20 +30,29 @@ macro_rules! targets {
         impl Shape {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+        }
 
-            /// The path with its parameters' names in braces, as the OpenAPI document writes it.
-            pub fn template(self) -> &'static str {
+        impl api::Shape for Shape {
+            fn template(self) -> &'static str {
                 match self {
                     $(Self::$variant => $template,)*
                 }
             }
         }
 
-        impl Target {
-            /// Its kind.
-            pub fn shape(&self) -> Shape {
+        impl api::Target for Target {
+            type Shape = Shape;
+
+            fn shape(&self) -> Shape {
                 match self {
                     $(Self::$variant { .. } => Shape::$variant,)*
+                }
+            }
+
+            fn repository(&self) -> Option<&RepositoryName> {
+                match self {
+                    Self::Repository(repository) | Self::RepositoryTag(TagOf { repository, .. }) => Some(repository),
+                    _ => None,
                 }
             }
         }
@@ -111,22 +123,15 @@ targets! {
     OpenApi = "/v1/openapi.json",
 }
 
-impl Target {
-    /// The repository it is about; none for what is global.
-    pub fn repository(&self) -> Option<&RepositoryName> {
-        match self {
-            Self::Repository(repository) | Self::RepositoryTag(TagOf { repository, .. }) => Some(repository),
-            _ => None,
-        }
-    }
-}
-
 /// Why a path names nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// No such kind of thing.
     #[error("there is nothing at this path")]
     Nothing,
+    /// It would name something without its empty parts.
+    #[error("there is nothing at this path, which has a slash too many; the right one is {0}")]
+    Slashes(String),
     /// The repository's name is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -138,8 +143,15 @@ pub enum PathError {
     Id(String),
 }
 
-/// Reads the raw path of a request.
+/// Reads the raw path of a request. One that has a slash too many names nothing, and is told the right path.
 pub fn parse(raw: &str) -> Result<Target, PathError> {
+    read(raw).map_err(|error| match without_empty_parts(raw) {
+        Some(right) if read(&right).is_ok() => PathError::Slashes(right),
+        _ => error,
+    })
+}
+
+fn read(raw: &str) -> Result<Target, PathError> {
     match raw {
         "/metrics" => return Ok(Target::Metrics),
         "/healthz" | "/livez" => return Ok(Target::Health),
@@ -230,6 +242,7 @@ fn decode_any(segment: &str) -> Result<Cow<'_, str>, PathError> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::api::{Shape as _, Target as _};
     use super::*;
 
     /// The template with parameters filled in.

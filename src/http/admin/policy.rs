@@ -3,19 +3,21 @@
 use std::collections::HashMap;
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use mcr_actors::db::queries::audit::Audited;
-use mcr_actors::db::queries::policy_rules::{DeleteRule, RuleHistories, RuleHistory, StoreRule};
+use mcr_actors::db::queries::policy_rules::{CreateRule, DeleteRule, RuleHistories, RuleHistory, UpdateRule};
 use mcr_actors::domain::{Action, Event, EventName, Principal, RepositoryName};
 use mcr_actors::policy::glob::Glob;
-use mcr_actors::policy::{Change, Effect, Question, Rule, RuleError, RuleId, Rules};
+use mcr_actors::policy::{Effect, Question, Rule, RuleChange, RuleError, RuleId, Rules};
 use serde_json::json as value;
 
+use super::call::AdminCall;
+use super::door::{Asked, Changed, change_rules};
 use super::model::{List, PolicyAnswer, PolicyQuestion, Problem, RuleDraft, RuleModel};
 use super::path::Target;
-use super::routes::AdminCall;
 use super::{json, not_found, page};
 use crate::http::error::ApiError;
+use crate::http::precondition::{entity_tag, precondition};
 
 type Histories = HashMap<RuleId, RuleHistory>;
 
@@ -83,53 +85,54 @@ pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(List { total: rules.len() as u64, items }))
 }
 
-/// Shows a rule.
+/// Shows a rule. Its `ETag` is what a change can ask for with `If-Match`.
 #[utoipa::path(get, path = "/v1/policy/rules/{id}", tag = "policy", params(("id" = i64, Path)), responses(
-    (status = 200, body = RuleModel), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 200, body = RuleModel, headers(("ETag" = String))), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub async fn show(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let rule = find(call, target(call)?).await?;
-    Ok(HttpResponse::Ok().json(model(&rule, &histories(call).await?)))
+    answer(call, StatusCode::OK, &rule).await
 }
 
-/// The rule with what the draft says; every word is checked here, at the door.
-fn apply(draft: RuleDraft, rule: &mut Rule) -> Result<(), ApiError> {
-    if let Some(priority) = draft.priority {
-        if priority < 1 {
-            return Err(bad(RuleError::Priority(priority)));
-        }
-        rule.priority = priority;
+/// What the draft says; every word is checked here, at the door.
+fn check(draft: RuleDraft) -> Result<RuleChange, ApiError> {
+    let parse_kind = |kind: String| kind.parse().map_err(|_| bad(RuleError::AccountType(kind)));
+    let parse_glob = |pattern: String| {
+        Glob::parse(&pattern).map_err(|reason| bad(RuleError::Repositories { pattern, reason }))
+    };
+    if let Some(priority) = draft.priority.filter(|priority| *priority < 1) {
+        return Err(bad(RuleError::Priority(priority)));
     }
-    if let Some(effect) = draft.effect {
-        rule.effect = match effect.as_str() {
-            "allow" => Effect::Allow,
-            "deny" => Effect::Deny,
-            _ => return Err(bad(RuleError::Effect(effect))),
-        };
+    if draft.roles.iter().flatten().any(String::is_empty) {
+        return Err(bad(RuleError::Role));
     }
-    if let Some(roles) = draft.roles {
-        if roles.iter().any(String::is_empty) {
-            return Err(bad(RuleError::Role));
-        }
-        rule.roles = roles;
+    Ok(RuleChange {
+        priority: draft.priority,
+        effect: draft.effect.map(parse_effect).transpose()?,
+        roles: draft.roles,
+        account_types: each(draft.account_types, parse_kind)?,
+        subject: draft.subject_uuid,
+        actions: each(draft.actions, parse_action)?,
+        repositories: each(draft.repositories, parse_glob)?,
+        enabled: draft.enabled,
+        description: draft.description,
+    })
+}
+
+/// Each of a list that may not be given.
+fn each<T>(
+    words: Option<Vec<String>>,
+    parse: impl Fn(String) -> Result<T, ApiError>,
+) -> Result<Option<Vec<T>>, ApiError> {
+    words.map(|words| words.into_iter().map(parse).collect()).transpose()
+}
+
+fn parse_effect(effect: String) -> Result<Effect, ApiError> {
+    match effect.as_str() {
+        "allow" => Ok(Effect::Allow),
+        "deny" => Ok(Effect::Deny),
+        _ => Err(bad(RuleError::Effect(effect))),
     }
-    if let Some(kinds) = draft.account_types {
-        let parse = |kind: String| kind.parse().map_err(|_| bad(RuleError::AccountType(kind)));
-        rule.account_types = kinds.into_iter().map(parse).collect::<Result<_, _>>()?;
-    }
-    if let Some(actions) = draft.actions {
-        rule.actions = actions.into_iter().map(parse_action).collect::<Result<_, _>>()?;
-    }
-    if let Some(patterns) = draft.repositories {
-        let parse = |pattern: String| {
-            Glob::parse(&pattern).map_err(|reason| bad(RuleError::Repositories { pattern, reason }))
-        };
-        rule.repositories = patterns.into_iter().map(parse).collect::<Result<_, _>>()?;
-    }
-    rule.subject = draft.subject_uuid.unwrap_or(std::mem::take(&mut rule.subject));
-    rule.description = draft.description.unwrap_or(std::mem::take(&mut rule.description));
-    rule.enabled = draft.enabled.unwrap_or(rule.enabled);
-    Ok(())
 }
 
 fn parse_action(action: String) -> Result<Action, ApiError> {
@@ -139,78 +142,96 @@ fn parse_action(action: String) -> Result<Action, ApiError> {
     })
 }
 
-/// Stores the rule and answers it as it decides from now on.
-async fn store(call: &AdminCall, rule: Rule, name: EventName) -> Result<RuleModel, ApiError> {
-    let (worker, now) = (&call.state.worker, call.state.worker.clock.now());
-    let by = call.caller.as_ref().map(|caller| caller.principal.name.clone()).unwrap_or_default();
-    let details = value!(model(&rule, &Histories::new()));
-    let describe = move |id: &Option<RuleId>| {
-        let Some(RuleId(id)) = id else { return Vec::new() };
-        let mut details = details;
-        details["id"] = value!(id);
-        vec![Event::new(name).with(details)]
-    };
-    let query = StoreRule { rule: rule.clone(), by, now };
-    let audited = Audited { query, origin: call.origin(), now, describe };
-    let id = worker.rules.ask(Change(audited)).await?;
-    let id = id.ok_or_else(|| not_found(format!("rule {}", rule.id.0)))?;
-    Ok(model(&Rule { id, ..rule }, &histories(call).await?))
+fn event(name: EventName, rule: &Rule) -> Event {
+    Event::new(name).with(value!(model(rule, &Histories::new())))
+}
+
+/// Answers the rule as it decides from now on.
+async fn answer(call: &AdminCall, status: StatusCode, rule: &Rule) -> Result<HttpResponse, ApiError> {
+    let tag = entity_tag(&rule.digest());
+    let model = model(rule, &histories(call).await?);
+    Ok(HttpResponse::build(status).insert_header((header::ETAG, tag)).json(model))
 }
 
 /// Makes a rule. It holds for the next request.
 #[utoipa::path(post, path = "/v1/policy/rules", tag = "policy", request_body = RuleDraft, responses(
-    (status = 201, body = RuleModel), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 403, body = Problem), (status = 413, body = Problem)))]
-pub async fn create(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let draft: RuleDraft = json(call).await?;
-    if draft.effect.is_none() || draft.priority.is_none() {
+    (status = 201, body = RuleModel, headers(("ETag" = String))), (status = 400, body = Problem),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 413, body = Problem)))]
+pub async fn create(call: &mut AdminCall) -> Result<Changed, ApiError> {
+    let RuleChange {
+        priority,
+        effect,
+        roles,
+        account_types,
+        subject,
+        actions,
+        repositories,
+        enabled,
+        description,
+    } = check(json(call)?)?;
+    let (Some(priority), Some(effect)) = (priority, effect) else {
         return Err(bad("a rule has at least an effect, allow or deny, and a priority of 1 or more"));
-    }
-    let mut rule = Rule {
-        id: RuleId(0),
-        priority: 1,
-        effect: Effect::Deny,
-        roles: Vec::new(),
-        account_types: Vec::new(),
-        subject: String::new(),
-        actions: Vec::new(),
-        repositories: Vec::new(),
-        enabled: true,
-        description: String::new(),
     };
-    apply(draft, &mut rule)?;
-    Ok(HttpResponse::Created().json(store(call, rule, EventName::PolicyCreated).await?))
+    let rule = Rule {
+        id: RuleId(0),
+        priority,
+        effect,
+        roles: roles.unwrap_or_default(),
+        account_types: account_types.unwrap_or_default(),
+        subject: subject.unwrap_or_default(),
+        actions: actions.unwrap_or_default(),
+        repositories: repositories.unwrap_or_default(),
+        enabled: enabled.unwrap_or(true),
+        description: description.unwrap_or_default(),
+    };
+    let now = call.state.worker.clock.now();
+    let by = call.caller.as_ref().map(|caller| caller.principal.name.clone()).unwrap_or_default();
+    let stored = rule.clone();
+    let describe = move |id: &RuleId| vec![event(EventName::PolicyCreated, &Rule { id: *id, ..stored })];
+    let query = CreateRule { rule: rule.clone(), by, now };
+    let audited = Audited { query, origin: call.origin(), now, describe };
+    let (id, asked) = change_rules(call, audited).await?;
+    Ok(asked.answer(answer(call, StatusCode::CREATED, &Rule { id, ..rule }).await?))
 }
 
-/// Changes what is given of a rule. It holds for the next request.
-#[utoipa::path(patch, path = "/v1/policy/rules/{id}", tag = "policy", params(("id" = i64, Path)),
-    request_body = RuleDraft, responses((status = 200, body = RuleModel), (status = 400, body = Problem),
+/// Changes what is given of a rule. It holds for the next request. With `If-Match`, the `ETag` of an earlier answer, it is
+/// refused when somebody else has changed the rule since.
+#[utoipa::path(patch, path = "/v1/policy/rules/{id}", tag = "policy",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header)), request_body = RuleDraft, responses(
+    (status = 200, body = RuleModel, headers(("ETag" = String))), (status = 400, body = Problem),
     (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
-    (status = 409, body = Problem), (status = 413, body = Problem)))]
-pub async fn update(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+    (status = 409, body = Problem), (status = 412, body = Problem), (status = 413, body = Problem)))]
+pub async fn update(call: &mut AdminCall) -> Result<Changed, ApiError> {
     let id = target(call)?;
-    let mut rule = find(call, id).await?;
+    find(call, id).await?;
     must_be_stored(id)?;
-    let draft: RuleDraft = json(call).await?;
-    apply(draft, &mut rule)?;
-    Ok(HttpResponse::Ok().json(store(call, rule, EventName::PolicyUpdated).await?))
+    let (now, precondition) = (call.state.worker.clock.now(), precondition(&call.request));
+    let query = UpdateRule { id, change: check(json(call)?)?, precondition, now };
+    let describe =
+        |rule: &Option<Rule>| rule.iter().map(|rule| event(EventName::PolicyUpdated, rule)).collect();
+    let audited = Audited { query, origin: call.origin(), now, describe };
+    let (rule, asked) = change_rules(call, audited).await?;
+    let rule = rule.ok_or_else(|| not_found(format!("rule {}", id.0)))?;
+    Ok(asked.answer(answer(call, StatusCode::OK, &rule).await?))
 }
 
 /// Deletes a rule. It is gone for the next request.
-#[utoipa::path(delete, path = "/v1/policy/rules/{id}", tag = "policy", params(("id" = i64, Path)), responses(
+#[utoipa::path(delete, path = "/v1/policy/rules/{id}", tag = "policy",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header)), responses(
     (status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub async fn delete(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem),
+    (status = 413, body = Problem)))]
+pub async fn delete(call: &mut AdminCall) -> Result<Changed, ApiError> {
     let id = target(call)?;
-    let rule = find(call, id).await?;
+    find(call, id).await?;
     must_be_stored(id)?;
-    let event = Event::new(EventName::PolicyDeleted).with(value!(model(&rule, &Histories::new())));
-    let describe = move |deleted: &bool| deleted.then_some(event).into_iter().collect();
-    let (worker, now) = (&call.state.worker, call.state.worker.clock.now());
-    let audited = Audited { query: DeleteRule(id), origin: call.origin(), now, describe };
-    match worker.rules.ask(Change(audited)).await? {
-        true => Ok(HttpResponse::NoContent().finish()),
-        false => Err(not_found(format!("rule {}", id.0))),
+    let (now, precondition) = (call.state.worker.clock.now(), precondition(&call.request));
+    let describe =
+        |rule: &Option<Rule>| rule.iter().map(|rule| event(EventName::PolicyDeleted, rule)).collect();
+    let audited = Audited { query: DeleteRule { id, precondition }, origin: call.origin(), now, describe };
+    match change_rules(call, audited).await? {
+        (Some(_), asked) => Ok(asked.answer(HttpResponse::NoContent().finish())),
+        (None, _) => Err(not_found(format!("rule {}", id.0))),
     }
 }
 
@@ -218,8 +239,8 @@ pub async fn delete(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
 #[utoipa::path(post, path = "/v1/policy/test", tag = "policy", request_body = PolicyQuestion, responses(
     (status = 200, body = PolicyAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 413, body = Problem)))]
-pub async fn test(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let PolicyQuestion { principal, action, repository } = json(call).await?;
+pub async fn test(call: &mut AdminCall) -> Result<Changed, ApiError> {
+    let PolicyQuestion { principal, action, repository } = json(call)?;
     let (principal, action) = (Principal::from(principal), parse_action(action)?);
     let repository: Option<RepositoryName> = match repository.as_str() {
         "" => None,
@@ -230,5 +251,6 @@ pub async fn test(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let decision = rules.decide(question);
     let matching: Vec<RuleModel> = rules.matching(question).map(|rule| model(rule, &histories)).collect();
     let rule = matching.first().filter(|_| decision.rule.is_some()).cloned();
-    Ok(HttpResponse::Ok().json(PolicyAnswer { allowed: decision.allowed, rule, matching }))
+    let answer = PolicyAnswer { allowed: decision.allowed, rule, matching };
+    Ok(Asked::of_own_or_nothing().answer(HttpResponse::Ok().json(answer)))
 }

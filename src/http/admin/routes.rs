@@ -1,96 +1,29 @@
-//! Every route under `/v1` on one page, and the way that every request takes.
+//! Every route under `/v1` on one page, and how its caller is found and allowed.
 
 use actix_web::dev::Payload;
-use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
-use futures_util::future::LocalBoxFuture;
-use mcr_actors::domain::{Action, Origin};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::path::{self, PathError, Shape, Target};
+pub use super::call::Access;
+use super::call::{Admin, AdminCall, admit};
+use super::path::{self, PathError, Shape};
 use super::{audit, gc, openapi, policy, repositories, session, snapshots, system, uploads, users};
-use crate::http::auth::{Caller, Inquiry, decide, origin_of};
-use crate::http::error::ApiError;
+use crate::http::auth::Caller;
+use crate::http::budget::Holder;
+use crate::http::error::{ApiError, Code};
+use crate::http::origin::client;
 use crate::http::query::Query;
-use crate::http::routes::{About, Named, RouteName};
+use crate::http::router::{self, routes};
+use crate::http::small_body::{Bounds, SmallBody, announced, collect};
 use crate::http::state::State;
 
-/// What a route asks of its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Nothing.
-    Open,
-    /// Any valid token; it shows only what is the caller's own.
-    Anybody,
-    /// The role `admin`.
-    Admin,
-    /// The role `admin`, where the registry itself keeps the accounts.
-    Accounts,
-    /// `policy:manage`.
-    Rules,
-}
+/// The longest JSON body in bytes.
+const MAX_BODY: u64 = 256 * 1024;
+/// The longest body of a login in bytes: anybody may send one.
+const MAX_LOGIN: u64 = 4 * 1024;
 
-impl Access {
-    /// What it is called by in logs and refusals.
-    pub fn action(self) -> &'static str {
-        match self {
-            Self::Open | Self::Anybody => "-",
-            Self::Admin | Self::Accounts => "administration",
-            Self::Rules => Action::ManagePolicy.as_str(),
-        }
-    }
-}
-
-/// A request that may be handled.
-pub struct AdminCall {
-    /// The request.
-    pub request: HttpRequest,
-    /// Its body.
-    pub payload: Payload,
-    /// Its query.
-    pub query: Query,
-    /// Who asks; nobody on open routes.
-    pub caller: Option<Caller>,
-    /// The actors and the settings.
-    pub state: web::Data<State>,
-    /// What its path names.
-    pub target: Target,
-    /// Under which id it is logged and audited.
-    pub request_id: String,
-}
-
-impl AdminCall {
-    /// Who caused what this request changes.
-    pub fn origin(&self) -> Origin {
-        let principal = self.caller.as_ref().map(|caller| caller.principal.as_ref());
-        origin_of(&self.request, &self.state, &self.request_id, principal)
-    }
-}
-
-/// What a handler gives.
-pub type Answer<'a> = LocalBoxFuture<'a, Result<HttpResponse, ApiError>>;
-
-/// One method on one shape of path.
-#[derive(Debug)]
-pub struct Route {
-    /// The method.
-    pub method: Method,
-    /// The path.
-    pub shape: Shape,
-    /// What it asks of its caller.
-    pub access: Access,
-    handler: for<'a> fn(&'a mut AdminCall) -> Answer<'a>,
-}
-
-macro_rules! routes {
-    ($($method:ident $shape:ident $access:ident => $handler:path;)*) => {
-        &[$(Route {
-            method: Method::$method,
-            shape: Shape::$shape,
-            access: Access::$access,
-            handler: |call| Box::pin($handler(call)),
-        }),*]
-    };
-}
+/// A route of the admin API. Where it changes anything, its body is read whole before its caller is judged for good.
+pub type Route = router::Route<Admin>;
 
 /// The admin API.
 pub static ROUTES: &[Route] = routes! {
@@ -111,6 +44,7 @@ pub static ROUTES: &[Route] = routes! {
     DELETE RepositoryTag Admin    => repositories::delete_tag;
     GET    Users         Accounts => users::list;
     POST   Users         Accounts => users::create;
+    GET    User          Accounts => users::show;
     PATCH  User          Accounts => users::update;
     DELETE User          Accounts => users::delete;
     GET    Tokens        Accounts => users::list_tokens;
@@ -137,11 +71,6 @@ pub static ROUTES: &[Route] = routes! {
     POST   PolicyTest    Rules    => policy::test;
 };
 
-fn allowed(shape: Shape) -> String {
-    let methods = ROUTES.iter().filter(|route| route.shape == shape).map(|route| route.method.as_str());
-    methods.collect::<Vec<_>>().join(", ")
-}
-
 /// Answers any request that is not under `/v2`. What names nothing is 404 before anybody is asked who they are: docker and
 /// podman probe `/v1`.
 pub async fn answer(
@@ -151,67 +80,57 @@ pub async fn answer(
     request_id: &str,
 ) -> Result<HttpResponse, ApiError> {
     let parsed = path::parse(request.uri().path());
-    if parsed == Err(PathError::Nothing) {
-        return Err(ApiError::admin(StatusCode::NOT_FOUND, PathError::Nothing));
+    if let Err(error @ (PathError::Nothing | PathError::Slashes(_))) = parsed {
+        return Err(ApiError::admin(StatusCode::NOT_FOUND, error));
     }
-    let shape = parsed.as_ref().ok().map(Target::shape);
-    let route = shape.and_then(|shape| {
-        ROUTES.iter().find(|route| route.shape == shape && route.method == *request.method())
-    });
-    if let Some(route) = route {
-        request.extensions_mut().insert(RouteName(route.shape.template()));
-        let repository = parsed.as_ref().ok().and_then(Target::repository).map(ToString::to_string);
-        request.extensions_mut().insert(About { action: route.access.action(), repository });
-    }
-    let caller =
-        admit(request, state, request_id, route.map_or(Access::Anybody, |route| route.access)).await?;
+    let route = Route::find(ROUTES, request, parsed.as_ref().ok());
+    let access = route.map_or(Access::Anybody, |route| route.access);
+    let mut caller = admit(request, state, request_id, access).await?;
     let target = parsed.map_err(|error| ApiError::admin(StatusCode::BAD_REQUEST, error))?;
-    let route = route.ok_or_else(|| ApiError::method_not_allowed(&allowed(target.shape())))?;
+    let route = route.ok_or_else(|| Route::not_allowed(ROUTES, &target))?;
+    let held = match route.changes() {
+        true => Some(
+            whole((payload, announced(request)), route, holder(request, state, caller.as_ref()), state)
+                .await?,
+        ),
+        false => None,
+    };
+    if held.is_some() {
+        // It may have been held open for as long as its sender liked, so it is judged by what holds now.
+        caller = admit(request, state, request_id, access).await?;
+    }
+    let body = held.as_ref().map(|held| held.bytes.clone()).unwrap_or_default();
     let mut call = AdminCall {
         request: request.clone(),
-        payload: std::mem::replace(payload, Payload::None),
+        body,
         query: Query::parse(request.query_string().as_bytes()),
         caller,
         state: state.clone(),
         target,
+        access,
         request_id: request_id.to_owned(),
     };
-    let result = (route.handler)(&mut call).await;
-    *payload = call.payload;
-    result
+    route.answer(&mut call).await
 }
 
-/// Finds the caller and holds it against what the route asks.
-async fn admit(
-    request: &HttpRequest,
+/// Who pays for the memory of a body.
+fn holder(request: &HttpRequest, state: &State, caller: Option<&Caller>) -> Holder {
+    Holder::of(caller.map(|caller| caller.principal.as_ref()), client(request, &state.options))
+}
+
+/// A body as a whole. Errors of the admin API show no code.
+///
+/// # Errors
+/// 400 when it does not come whole, 408 when it does not come in time, 413 when it is too long, 503 when others' bodies take
+/// all the memory that there is for them.
+async fn whole(
+    (payload, announced): (&mut Payload, Option<u64>),
+    route: &Route,
+    holder: Holder,
     state: &State,
-    request_id: &str,
-    access: Access,
-) -> Result<Option<Caller>, ApiError> {
-    if access == Access::Open {
-        return Ok(None);
-    }
-    let inquiry = Inquiry::new(request, state, request_id);
-    let caller = inquiry.caller(None).await?;
-    request.extensions_mut().insert(Named(caller.principal.name.clone()));
-    let (allowed, rule) = match access {
-        Access::Open | Access::Anybody => (true, None),
-        Access::Admin | Access::Accounts => {
-            (caller.principal.has_role(mcr_actors::policy::builtin::ADMIN), None)
-        }
-        Access::Rules => {
-            let decision = decide(state, &caller.principal, Action::ManagePolicy, None).await?;
-            (decision.allowed, decision.rule)
-        }
-    };
-    if !allowed {
-        return Err(inquiry.deny(&caller, access.action(), None, rule).await?);
-    }
-    match state.registry.provider().managed_elsewhere() {
-        Some(place) if access == Access::Accounts => Err(ApiError::admin(
-            StatusCode::CONFLICT,
-            format!("accounts and tokens are managed in {place}; the registry only asks it"),
-        )),
-        _ => Ok(Some(caller)),
-    }
+) -> Result<SmallBody, ApiError> {
+    let limit = if route.shape == Shape::Login { MAX_LOGIN } else { MAX_BODY };
+    let read_timeout = state.options.read_timeout;
+    let bounds = Bounds { announced, limit, read_timeout, code: Code::Unsupported };
+    collect(payload, bounds, holder).await
 }

@@ -6,33 +6,36 @@ use mcr_actors::auth_cache::{Credentials, Logout, Secret};
 use mcr_actors::db::queries::audit::Record;
 use mcr_actors::domain::{Event, EventName};
 
+use super::call::AdminCall;
+use super::door::{Asked, Changed};
 use super::json;
 use super::model::{LoginAnswer, LoginRequest, Me, PrincipalModel, Problem};
-use super::routes::AdminCall;
 use crate::http::auth::credentials;
 use crate::http::error::ApiError;
-use crate::http::oci::token::log_in_from;
+use crate::http::oci::token::log_in;
 
 /// Exchanges a name and password for a token.
 #[utoipa::path(post, path = "/v1/auth/login", tag = "session", request_body = LoginRequest, security(()), responses(
     (status = 200, body = LoginAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 413, body = Problem), (status = 429, body = Problem)))]
-pub async fn login(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let LoginRequest { username, password } = json(call).await?;
-    let (request, state) = (&call.request, &call.state);
-    let login = log_in_from(request, state, &call.request_id, username, Secret::new(password)).await?;
+pub async fn login(call: &mut AdminCall) -> Result<Changed, ApiError> {
+    let LoginRequest { username, password } = json(call)?;
+    // Not by Basic, for which a browser would ask in a window of its own.
+    let login =
+        log_in(call, username, Secret::new(password)).await.map_err(|error| error.challenged("Bearer"))?;
     let answer = LoginAnswer {
         token: login.token.expose().to_owned(),
         expires_at: login.expires_at.to_string(),
         principal: PrincipalModel::from(login.principal.as_ref()),
     };
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer))
+    let response = HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer);
+    Ok(Asked::of_own_or_nothing().answer(response))
 }
 
 /// Revokes the token that the request came with.
 #[utoipa::path(post, path = "/v1/auth/logout", tag = "session", responses(
-    (status = 204), (status = 400, body = Problem), (status = 401, body = Problem)))]
-pub async fn logout(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+    (status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 413, body = Problem)))]
+pub async fn logout(call: &mut AdminCall) -> Result<Changed, ApiError> {
     let Some(Credentials::Token(token)) = credentials(&call.request)? else {
         return Err(ApiError::admin(StatusCode::BAD_REQUEST, "only a token can be given back; use Bearer"));
     };
@@ -43,8 +46,8 @@ pub async fn logout(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let worker = &call.state.worker;
     worker.auth.ask(Logout { token }).await?;
     let (origin, now, event) = (call.origin(), worker.clock.now(), Event::new(EventName::Logout));
-    worker.db.write(Record { origin, now, event, times: 1 }).await?;
-    Ok(HttpResponse::NoContent().finish())
+    worker.db.record(Record { origin, now, event, times: 1 }).await?;
+    Ok(Asked::of_own_or_nothing().answer(HttpResponse::NoContent().finish()))
 }
 
 /// Tells who the caller is.

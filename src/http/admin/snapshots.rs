@@ -8,8 +8,9 @@ use mcr_actors::snapshot::{GetSnapshotStatus, SnapshotName, SnapshotReport, Snap
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::call::AdminCall;
+use super::door::{self, Changed};
 use super::model::{List, Problem};
-use super::routes::AdminCall;
 use super::{json_or_default, page};
 use crate::http::error::ApiError;
 
@@ -86,14 +87,16 @@ impl SnapshotModel {
 #[utoipa::path(post, path = "/v1/snapshots", tag = "snapshots", request_body = Option<NewSnapshot>, responses(
     (status = 202, body = SnapshotStarted), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem)))]
-pub async fn start(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let NewSnapshot { name } = json_or_default(call).await?;
+pub async fn start(call: &mut AdminCall) -> Result<Changed, ApiError> {
+    let NewSnapshot { name } = json_or_default(call)?;
     let name: Option<SnapshotName> = name
         .map(|name| name.parse())
         .transpose()
         .map_err(|error| ApiError::admin(StatusCode::BAD_REQUEST, error))?;
-    let id = call.state.worker.snapshots.ask(StartSnapshot { name, origin: call.origin() }).await?;
-    Ok(HttpResponse::Accepted().json(SnapshotStarted { id }))
+    let origin = call.origin();
+    let start = |caller| StartSnapshot { name, origin, caller };
+    let (id, asked) = door::ask(call, &call.state.worker.snapshots, start).await?;
+    Ok(asked.answer(HttpResponse::Accepted().json(SnapshotStarted { id })))
 }
 
 /// Lists snapshots, the newest first.

@@ -8,8 +8,8 @@ use mcr_actors::policy::builtin::ADMIN;
 use mcr_actors::readiness::{Check, GetReadiness};
 use mcr_actors::registry::ActorState;
 
+use super::call::AdminCall;
 use super::model::{ActorModel, Actors, Health, Problem, Ready, ReadyCheck};
-use super::routes::AdminCall;
 use crate::http::auth::Inquiry;
 use crate::http::error::ApiError;
 use crate::http::metrics::CONTENT_TYPE;

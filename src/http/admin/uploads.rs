@@ -1,13 +1,13 @@
 //! Uploads in progress, for whoever wants to see or end them.
 
 use actix_web::HttpResponse;
-use mcr_actors::ask::AskError;
 use mcr_actors::db::queries::uploads::{FindUpload, ListUploads};
-use mcr_actors::upload::{Beginner, Cancel, UploadError};
+use mcr_actors::upload::{Beginner, Cancel};
 
+use super::call::AdminCall;
+use super::door::{self, Changed};
 use super::model::{List, Problem, UploadModel};
 use super::path::Target;
-use super::routes::AdminCall;
 use super::{not_found, page};
 use crate::http::error::ApiError;
 
@@ -34,18 +34,16 @@ pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
 }
 
 /// Ends an upload and forgets what came.
-#[utoipa::path(delete, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)), responses(
+#[utoipa::path(delete, path = "/v1/uploads/{id}", tag = "uploads", params(("id" = String, Path)), responses((status = 413, body = Problem), 
     (status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 404, body = Problem)))]
-pub async fn cancel(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+pub async fn cancel(call: &mut AdminCall) -> Result<Changed, ApiError> {
     let Target::Upload(id) = call.target else { return Err(not_found("upload")) };
     let worker = &call.state.worker;
     let unknown = || not_found(format!("upload {id}"));
     let row = worker.db.read(FindUpload(id)).await?.ok_or_else(unknown)?;
-    let cancel = Cancel { id, repository: row.repository, by: Beginner::Anybody, origin: call.origin() };
-    match worker.uploads.ask(cancel).await {
-        Err(AskError::Refused(UploadError::Unknown)) => Err(unknown()),
-        Err(error) => Err(error.into()),
-        Ok(()) => Ok(HttpResponse::NoContent().finish()),
-    }
+    let (repository, by, origin) = (row.repository, Beginner::Anybody, call.origin());
+    let cancel = |caller| Cancel { id, repository, by, origin, caller };
+    let ((), asked) = door::ask(call, &worker.uploads, cancel).await?;
+    Ok(asked.answer(HttpResponse::NoContent().finish()))
 }

@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ fn options() -> ListenOptions {
         workers: 1,
         // The number of TLS handshakes follows it, for all servers of the process.
         max_connections: 400,
+        trusted_proxies: Vec::new(),
+        handshake_timeout: Duration::from_secs(5),
         head_timeout: Duration::from_millis(300),
         idle_timeout: Duration::from_secs(1),
         write_timeout: Duration::ZERO,
@@ -37,6 +39,10 @@ fn options() -> ListenOptions {
 struct Seen {
     slow_began: AtomicBool,
     endless_ended: AtomicBool,
+    /// Bytes of endless bodies that were handed over.
+    handed: AtomicUsize,
+    /// Endless answers that are under way.
+    endless: AtomicUsize,
 }
 
 /// Says that a body was thrown away.
@@ -44,6 +50,7 @@ struct Endless(Arc<Seen>);
 
 impl Drop for Endless {
     fn drop(&mut self) {
+        self.0.endless.fetch_sub(1, Ordering::SeqCst);
         self.0.endless_ended.store(true, Ordering::SeqCst);
     }
 }
@@ -66,6 +73,15 @@ struct Running {
 }
 
 impl Running {
+    /// Waits until all endless answers were given up.
+    fn nothing_is_left(&self) {
+        let began = Instant::now();
+        while self.seen.endless.load(Ordering::SeqCst) > 0 {
+            assert!(began.elapsed() < PATIENCE, "{:?} are left", self.seen.endless);
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn start(options: ListenOptions, http2: Option<bool>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let made =
@@ -134,9 +150,10 @@ async fn slow(seen: web::Data<Seen>) -> HttpResponse {
 }
 
 async fn endless(seen: web::Data<Seen>) -> HttpResponse {
+    seen.endless.fetch_add(1, Ordering::SeqCst);
     let endless = Endless(seen.into_inner());
     HttpResponse::Ok().streaming(futures_util::stream::repeat_with(move || {
-        let _kept = &endless;
+        endless.0.handed.fetch_add(64 * 1024, Ordering::SeqCst);
         Ok::<_, io::Error>(bytes::Bytes::from_static(&[0; 64 * 1024]))
     }))
 }
@@ -213,16 +230,56 @@ fn alpn_says_what_the_configuration_says() {
     }
 }
 
+/// Makes a TLS handshake, of which this client sends its first bytes and its last ones after a pause.
+fn slow_handshake(server: &Running, pause: Duration) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut stream = StreamOwned::new(client(server.tls.path(), &["http/1.1"]), server.plain());
+    let mut hello = Vec::new();
+    stream.conn.write_tls(&mut hello)?;
+    stream.sock.write_all(&hello[..hello.len() / 2])?;
+    thread::sleep(pause);
+    stream.sock.write_all(&hello[hello.len() / 2..])?;
+    while !stream.conn.wants_write() {
+        if stream.conn.read_tls(&mut stream.sock)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        stream.conn.process_new_packets().map_err(io::Error::other)?;
+    }
+    thread::sleep(pause);
+    stream.conn.complete_io(&mut stream.sock)?;
+    Ok(stream)
+}
+
+#[test]
+fn a_handshake_may_take_as_long_as_the_setting_says() {
+    let pause = Duration::from_millis(600);
+    for (handshake_timeout, passes) in [(pause / 3, false), (PATIENCE, true)] {
+        let options = ListenOptions { handshake_timeout, head_timeout: PATIENCE, ..options() };
+        let server = Running::start(options, Some(false));
+        let shaken = slow_handshake(&server, pause);
+        assert_eq!(shaken.is_ok(), passes, "{handshake_timeout:?}: {:?}", shaken.err());
+        if let Ok(mut stream) = shaken {
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+            assert!(read_until(&mut stream, "hello").starts_with("HTTP/1.1 200"));
+        }
+        // Who is silent is let go, too.
+        if !passes {
+            assert!(read_to_end(&mut server.plain()).is_empty());
+        }
+        server.stop();
+    }
+}
+
 #[test]
 fn clients_that_connect_and_are_silent_do_not_keep_others_out() {
-    let server = Running::start(options(), Some(false));
+    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let server = Running::start(ListenOptions { trusted_proxies, ..options() }, Some(false));
     let silent: Vec<TcpStream> = (0..300).map(|_| server.plain()).collect();
     let began = Instant::now();
     let mut stream = server.tls(&["http/1.1"]);
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     assert!(read_until(&mut stream, "hello").starts_with("HTTP/1.1 200"));
     let took = began.elapsed();
-    assert!(took < HANDSHAKE_TIMEOUT / 2, "it waited {took:?} for others to be given up");
+    assert!(took < options().handshake_timeout / 2, "it waited {took:?} for others to be given up");
     drop((silent, stream));
     server.stop();
 }
@@ -303,6 +360,67 @@ async fn http2_get(requests: &mut h2::client::SendRequest<bytes::Bytes>, path: &
         body.flow_control().release_capacity(piece.len()).unwrap();
     }
     length
+}
+
+/// A frame of HTTP/2 (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// What a client says first that opens windows of this size for its streams, and all of the connection's.
+fn preface(window: u32) -> Vec<u8> {
+    let settings = [&[0, 4], &window.to_be_bytes()[..]].concat();
+    let opened = frame(8, 0, 0, &0x7fff_0000_u32.to_be_bytes());
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &settings), opened].concat()
+}
+
+/// Asks for what has no end.
+fn ask(stream: u32) -> Vec<u8> {
+    frame(1, 5, stream, b"\x82\x87\x04\x08/endless\x41\x01x")
+}
+
+#[test]
+fn an_http2_client_that_does_not_read_its_socket_is_given_little() {
+    let server =
+        Running::start(ListenOptions { idle_timeout: Duration::from_secs(60), ..options() }, Some(true));
+    let mut stream = server.tls(&["h2"]);
+    stream.write_all(&preface(0x7fff_ffff)).unwrap();
+    (0..100).for_each(|number| stream.write_all(&ask(2 * number + 1)).unwrap());
+    let handed = || server.seen.handed.load(Ordering::SeqCst);
+    thread::sleep(Duration::from_millis(1500));
+    let given = handed();
+    // A piece and what waits for each stream, and what both sockets take.
+    assert!(given < 24 << 20, "{} MiB", given >> 20);
+    let mut left = vec![0; 32 << 20];
+    stream.read_exact(&mut left).unwrap();
+    assert!(handed() > given, "it goes on when the client reads");
+    drop(stream);
+    // Those that waited for room end with the connection.
+    server.nothing_is_left();
+    server.stop();
+}
+
+#[test]
+fn http2_streams_that_were_given_up_leave_their_room() {
+    let server =
+        Running::start(ListenOptions { idle_timeout: Duration::from_secs(60), ..options() }, Some(true));
+    let mut stream = server.tls(&["h2"]);
+    stream.write_all(&preface(0)).unwrap();
+    for number in 0..200 {
+        stream.write_all(&ask(2 * number + 1)).unwrap();
+        if number % 20 == 19 {
+            thread::sleep(Duration::from_millis(100));
+            let given_up = |number: u32| frame(3, 0, 2 * number + 1, &8_u32.to_be_bytes());
+            (number - 19..=number).for_each(|number| stream.write_all(&given_up(number)).unwrap());
+        }
+    }
+    stream.write_all(&ask(999)).unwrap();
+    stream.write_all(&frame(8, 0, 999, &0x7fff_0000_u32.to_be_bytes())).unwrap();
+    stream.read_exact(&mut vec![0; 4 << 20]).unwrap();
+    drop(stream);
+    server.nothing_is_left();
+    server.stop();
 }
 
 #[test]

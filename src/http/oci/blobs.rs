@@ -8,13 +8,15 @@ use mcr_actors::db::queries::blobs::{FindBlob, KeepBlob, UnlinkBlob, VisibleBlob
 use mcr_actors::domain::{Action, Digest, Event, EventName, RepositoryName};
 use serde_json::json;
 
+use super::call::Call;
 use super::{DOCKER_CONTENT_DIGEST, wrong_target};
 use crate::http::auth;
 use crate::http::body::{BlobBody, of_length};
 use crate::http::error::{ApiError, Code};
+use crate::http::multipart::Byteranges;
 use crate::http::path::Target;
-use crate::http::range::{Wanted, matches_etag, wanted};
-use crate::http::routes::Call;
+use crate::http::range::{Part, Wanted, matches_etag, wanted};
+use crate::http::readers::Opened;
 
 /// Content that is named by its digest never changes.
 const IMMUTABLE: &str = "private, max-age=31536000, immutable";
@@ -82,16 +84,11 @@ pub async fn get(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let blob = find(call, &repository, digest).await?;
     let file = call.state.worker.blobs.ask(Open { digest, size: blob.size }).await?;
     call.record_pull(Event::new(EventName::BlobPulled).at(&repository).of(&digest)).await?;
-    answer(call, &digest, blob.size, Some(file))
+    answer(call, &digest, blob.size, Some(Opened::new(file)))
 }
 
 /// Answers with what the request's headers ask for; a HEAD has no file.
-fn answer(
-    call: &Call,
-    digest: &Digest,
-    size: u64,
-    file: Option<std::sync::Arc<dyn mcr_actors::fs::ReadFile>>,
-) -> Result<HttpResponse, ApiError> {
+fn answer(call: &Call, digest: &Digest, size: u64, opened: Option<Opened>) -> Result<HttpResponse, ApiError> {
     let etag = format!("\"{digest}\"");
     if header_text(&call.request, header::IF_NONE_MATCH).is_some_and(|tags| matches_etag(tags, &etag)) {
         let mut response = HttpResponse::NotModified();
@@ -100,25 +97,36 @@ fn answer(
     }
     let range = header_text(&call.request, header::RANGE).filter(|_| call.request.method() == Method::GET);
     let current = header_text(&call.request, header::IF_RANGE).is_none_or(|tag| tag.trim() == etag);
-    let (status, start, length) = match wanted(range.filter(|_| current), size) {
-        Wanted::Whole => (StatusCode::OK, 0, size),
-        Wanted::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end - start + 1),
-        Wanted::Unsatisfiable => {
-            let message = format!("the range is outside of the blob's {size} bytes");
-            return Err(ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, Code::SizeInvalid, message)
-                .header(header::CONTENT_RANGE, format!("bytes */{size}")));
-        }
+    let wanted = wanted(range.filter(|_| current), size);
+    let status = match wanted {
+        Wanted::Whole => StatusCode::OK,
+        Wanted::Part(_) | Wanted::Parts(_) => StatusCode::PARTIAL_CONTENT,
+        Wanted::Unsatisfiable => return Err(not_satisfiable(size)),
     };
     let mut response = HttpResponse::build(status);
     describe(&mut response, digest, &etag);
-    if status == StatusCode::PARTIAL_CONTENT {
-        let range = format!("bytes {start}-{}/{size}", start + length - 1);
-        response.insert_header((header::CONTENT_RANGE, range));
-    }
-    Ok(match file {
-        Some(file) => response.body(BlobBody::new(file, start, length)),
-        None => response.body(of_length(length)),
-    })
+    let Some(opened) = opened else { return Ok(response.body(of_length(size))) };
+    let file = opened.clone();
+    let mut response = match wanted {
+        Wanted::Part(Part { start, end }) => {
+            response.insert_header((header::CONTENT_RANGE, format!("bytes {start}-{end}/{size}")));
+            response.body(BlobBody::new(file, start, end - start + 1, true))
+        }
+        Wanted::Parts(parts) => {
+            let body = Byteranges::new(file, &parts, size);
+            response.content_type(body.content_type());
+            response.body(body)
+        }
+        Wanted::Whole | Wanted::Unsatisfiable => response.body(BlobBody::new(file, 0, size, true)),
+    };
+    response.extensions_mut().insert(opened);
+    Ok(response)
+}
+
+fn not_satisfiable(size: u64) -> ApiError {
+    let message = format!("the range is outside of the blob's {size} bytes");
+    ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, Code::SizeInvalid, message)
+        .header(header::CONTENT_RANGE, format!("bytes */{size}"))
 }
 
 /// `DELETE /v2/<name>/blobs/<digest>`: it is gone from this repository at once; its bytes go with the next sweep unless

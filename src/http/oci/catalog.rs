@@ -8,11 +8,11 @@ use mcr_actors::domain::{Action, RepositoryName};
 use mcr_actors::policy::{Question, Rules};
 use serde_json::json;
 
+use super::call::Call;
 use super::next_page;
 use crate::http::body::of_length;
 use crate::http::error::ApiError;
 use crate::http::query::MAX_PAGE;
-use crate::http::routes::Call;
 
 /// Most repositories looked at for one page, whether they may be shown or not.
 const EXAMINED: usize = MAX_PAGE;

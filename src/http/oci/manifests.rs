@@ -2,26 +2,36 @@
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
 use mcr_actors::db::queries::audit::Audited;
 use mcr_actors::db::queries::manifests::{
-    DeleteManifest, FindManifest, FindManifestHead, ManifestHead, PublishManifest, Published,
+    DeleteManifest, FindManifest, FindManifestHead, KeepManifest, ManifestHead, PublishIf, PublishManifest,
+    Published,
 };
 use mcr_actors::db::queries::repositories::RepositoryExists;
 use mcr_actors::db::queries::tags::DeleteTag;
 use mcr_actors::domain::{
-    Algorithm, Digest, Event, EventName, Manifest, MediaType, Reference, RepositoryName, Tag,
+    Action, Algorithm, Digest, Event, EventName, Manifest, MediaType, Reference, RepositoryName, Tag,
 };
 use serde_json::json;
+use tokio::sync::Semaphore;
 
+use super::call::Call;
 use super::{DOCKER_CONTENT_DIGEST, location, name_unknown, wrong_target};
-use crate::http::body::{collect, of_length};
+use crate::http::auth;
+use crate::http::body::of_length;
 use crate::http::error::{ApiError, Code};
 use crate::http::path::Target;
+use crate::http::precondition::precondition;
 use crate::http::range::matches_etag;
-use crate::http::routes::Call;
+use crate::http::small_body::{Bounds, announced, collect};
 
 /// Most tags set by one push; what is more does not fit into a URL that proxies take either.
 const MAX_TAGS: usize = 100;
+/// Most bytes of a manifest that a worker reads itself: less than a millisecond. Images have a few thousand.
+const SMALL: usize = 64 * 1024;
+/// How many larger ones are read at once, on threads where nobody waits for them.
+static READERS: Semaphore = Semaphore::const_new(2);
 
 fn manifest_unknown(repository: &RepositoryName, reference: &Reference) -> ApiError {
     let message = format!("{repository} has no manifest {reference}");
@@ -59,13 +69,31 @@ fn describe(call: &Call, head: &ManifestHead, by_tag: bool) -> Result<HttpRespon
     Ok(response)
 }
 
-/// `HEAD /v2/<name>/manifests/<reference>`.
+/// Extends the manifest's protection when sweeps take manifests and less than `grace` is left, so that most requests write
+/// nothing. Says whether it is still there.
+async fn keep(call: &Call, repository: &RepositoryName, head: &ManifestHead) -> Result<bool, ApiError> {
+    let worker = &call.state.worker;
+    let now = worker.clock.now();
+    let Some(caller) = call.caller.as_ref().filter(|_| worker.takes_untagged) else { return Ok(true) };
+    if head.kept_until >= now.after(worker.grace.promised())
+        || !auth::may(&call.state, &caller.principal, Action::Push, Some(repository)).await?
+    {
+        return Ok(true);
+    }
+    let (repository, digest, kept_until) = (repository.clone(), head.digest, now.after(worker.grace.kept()));
+    Ok(worker.db.write(KeepManifest { repository, digest, kept_until }).await?)
+}
+
+/// `HEAD /v2/<name>/manifests/<reference>`: a pusher that hears 200 may rely on the manifest for at least `grace`.
 pub async fn head(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Manifest(repository, reference) = call.target.clone() else { return Err(wrong_target()) };
     let query = FindManifestHead { repository: repository.clone(), reference: reference.clone() };
     let Some(head) = call.state.worker.db.recall(query).await? else {
         return Err(unknown(call, repository, &reference).await);
     };
+    if !keep(call, &repository, &head).await? {
+        return Err(unknown(call, repository, &reference).await);
+    }
     Ok(match describe(call, &head, matches!(reference, Reference::Tag(_))) {
         Ok(mut response) => response.body(of_length(head.size)),
         Err(not_modified) => not_modified,
@@ -73,13 +101,16 @@ pub async fn head(call: &mut Call) -> Result<HttpResponse, ApiError> {
 }
 
 /// `GET /v2/<name>/manifests/<reference>`: the bytes that were pushed, with the type that was pushed, whatever `Accept`
-/// says: every client takes what is stored.
+/// says: every client takes what is stored. It protects like HEAD.
 pub async fn get(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Manifest(repository, reference) = call.target.clone() else { return Err(wrong_target()) };
     let query = FindManifest { repository: repository.clone(), reference: reference.clone() };
     let Some((head, body)) = call.state.worker.db.recall(query).await? else {
         return Err(unknown(call, repository, &reference).await);
     };
+    if !keep(call, &repository, &head).await? {
+        return Err(unknown(call, repository, &reference).await);
+    }
     let mut event = Event::new(EventName::ManifestPulled).at(&repository).of(&head.digest);
     if let Reference::Tag(tag) = &reference {
         event = event.tagged(tag);
@@ -93,8 +124,9 @@ pub async fn get(call: &mut Call) -> Result<HttpResponse, ApiError> {
 
 fn media_type(call: &Call) -> Result<MediaType, ApiError> {
     let header = call.request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    header.and_then(MediaType::parse).ok_or_else(|| {
-        let message = "a manifest is pushed with its media type as Content-Type";
+    header.and_then(MediaType::parse).filter(|media_type| !media_type.is_form()).ok_or_else(|| {
+        let message = "a manifest is pushed with its media type as Content-Type, such as \
+                       application/vnd.oci.image.manifest.v1+json";
         ApiError::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, message)
     })
 }
@@ -115,8 +147,22 @@ fn tag_parameters(call: &Call) -> Result<Vec<Tag>, ApiError> {
     Ok(tags)
 }
 
+/// Reads a manifest; a large one where no other request waits for it.
+async fn parse(algorithm: Algorithm, media_type: MediaType, body: Bytes) -> Result<Manifest, ApiError> {
+    if body.len() <= SMALL {
+        return Ok(Manifest::parse(algorithm, media_type, body)?);
+    }
+    let place = READERS.acquire().await;
+    let read = tokio::task::spawn_blocking(move || {
+        // Whoever asked may go away: the place is taken until it is read.
+        let _place = place;
+        Manifest::parse(algorithm, media_type, body)
+    });
+    Ok(read.await.map_err(|error| ApiError::unavailable(&error))??)
+}
+
 /// `PUT /v2/<name>/manifests/<reference>[?tag=…]`: 201 means that the manifest, its references, its referrer entry and its
-/// tags are visible and last.
+/// tags are visible and last. `If-Match` and `If-None-Match` are decided in the same transaction; 412 changes nothing.
 pub async fn put(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Manifest(repository, reference) = call.target.clone() else { return Err(wrong_target()) };
     let options = call.state.options.clone();
@@ -125,20 +171,33 @@ pub async fn put(call: &mut Call) -> Result<HttpResponse, ApiError> {
         Reference::Tag(tag) => (Algorithm::Sha256, vec![tag.clone()], None),
         Reference::Digest(digest) => (digest.algorithm(), tag_parameters(call)?, Some(*digest)),
     };
-    let body =
-        collect(&mut call.payload, options.max_manifest_size, options.read_timeout, Code::ManifestInvalid)
-            .await?;
-    let manifest = Manifest::parse(algorithm, media_type, body)?;
+    let bounds = Bounds {
+        announced: announced(&call.request),
+        limit: options.max_manifest_size,
+        read_timeout: options.read_timeout,
+        code: Code::ManifestInvalid,
+    };
+    let holder = call.holder();
+    let body = collect(&mut call.body, bounds, holder).await?;
+    let manifest = parse(algorithm, media_type, body.bytes.clone()).await?;
     if let Some(claimed) = named {
         mcr_actors::upload::state::verify(claimed, manifest.digest)?;
     }
-    let (digest, subject) = (manifest.digest, manifest.subject.as_ref().map(|subject| subject.digest));
-    let now = call.state.worker.clock.now();
-    let allow_sparse = options.allow_sparse;
+    let (digest, subject) = (manifest.digest, manifest.subject);
+    let (now, origin) = (call.state.worker.clock.now(), call.origin());
+    let publish = PublishManifest {
+        repository: repository.clone(),
+        manifest,
+        tags: tags.clone(),
+        allow_sparse: options.allow_sparse,
+        now,
+        kept_until: now.after(call.state.worker.grace.kept()),
+        pushed_by: origin.actor_name.clone(),
+    };
     let query =
-        PublishManifest { repository: repository.clone(), manifest, tags: tags.clone(), allow_sparse, now };
+        PublishIf { reference: reference.clone(), precondition: precondition(&call.request), publish };
     let describe = published(repository.clone(), digest, tags.clone());
-    call.state.worker.db.write(Audited { query, origin: call.origin(), now, describe }).await?;
+    call.state.worker.db.write(Audited { query, origin, now, describe }).await?;
     let tags = if named.is_some() { tags } else { Vec::new() };
     let path = format!("/v2/{repository}/manifests/{reference}");
     Ok(created(&location(&options, &path), &digest, subject.as_ref(), &tags))
@@ -149,7 +208,7 @@ fn published(
     repository: RepositoryName,
     digest: Digest,
     tags: Vec<Tag>,
-) -> impl FnOnce(&Published) -> Vec<Event> + Send {
+) -> impl FnOnce(&Published) -> Vec<Event> + Clone + Send {
     move |published| {
         let mut events = Vec::new();
         if published.repository_created {
@@ -201,6 +260,10 @@ pub async fn delete(call: &mut Call) -> Result<HttpResponse, ApiError> {
             worker.db.write(Audited { query, origin, now, describe }).await?
         }
         Reference::Tag(_) if !call.state.options.allow_tag_delete => {
+            let query = FindManifestHead { repository: repository.clone(), reference: reference.clone() };
+            if worker.db.read(query).await?.is_none() {
+                return Err(unknown(call, repository, &reference).await);
+            }
             let message =
                 "tags cannot be deleted here; delete the manifest by its digest, or set allow_tag_delete";
             let methods =

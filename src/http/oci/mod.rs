@@ -1,9 +1,11 @@
 //! The handlers of `/v2`: each parses, asks and answers.
 
 pub mod blobs;
+pub mod call;
 pub mod catalog;
 pub mod manifests;
 pub mod referrers;
+pub mod routes;
 pub mod tags;
 pub mod token;
 pub mod uploads;

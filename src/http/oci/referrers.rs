@@ -7,10 +7,10 @@ use mcr_actors::db::queries::referrers::{ListReferrers, Referrer};
 use mcr_actors::domain::MediaType;
 use serde_json::{Map, Value, json};
 
+use super::call::Call;
 use super::{next_page, wrong_target};
 use crate::http::error::ApiError;
 use crate::http::path::Target;
-use crate::http::routes::Call;
 
 /// Most entries of one page.
 const MAX_ENTRIES: usize = 1000;
@@ -39,7 +39,7 @@ fn descriptor(referrer: &Referrer) -> Value {
 pub async fn list(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Referrers(repository, subject) = &call.target else { return Err(wrong_target()) };
     let limit = call.query.page_size()?.min(MAX_ENTRIES);
-    let artifact_type = call.query.get("artifactType").map(str::to_owned);
+    let artifact_type = call.query.media_type("artifactType");
     let query = ListReferrers {
         repository: repository.clone(),
         subject: *subject,

@@ -5,10 +5,10 @@ use actix_web::http::header;
 use mcr_actors::db::queries::tags::ListTags;
 use serde_json::json;
 
+use super::call::Call;
 use super::{name_unknown, next_page, wrong_target};
 use crate::http::error::ApiError;
 use crate::http::path::Target;
-use crate::http::routes::Call;
 
 /// `GET /v2/<name>/tags/list`: tags in byte order, from `last` on, at most `n`.
 pub async fn list(call: &mut Call) -> Result<HttpResponse, ApiError> {

@@ -4,7 +4,7 @@
 //! Tokens carry no scope: policy decides each request, so what is asked for is accepted and not looked at.
 
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpResponse};
 use mcr_actors::ask::AskError;
 use mcr_actors::auth_cache::{
     AuthError, Authenticate, Authenticated, Credentials, LoggedIn, Login, LoginAnonymous, Secret,
@@ -13,63 +13,73 @@ use mcr_actors::db::queries::audit::Record;
 use mcr_actors::domain::{Event, EventName, Timestamp};
 use serde_json::json;
 
-use crate::http::auth::{Inquiry, credentials, origin_of};
-use crate::http::body::collect;
+use super::call::Oci;
+use crate::http::api::Api;
+use crate::http::auth::{Inquiry, credentials, has_unknown_scheme, origin_of};
+use crate::http::budget::Holder;
+use crate::http::call::Call;
 use crate::http::error::{ApiError, Code};
+use crate::http::note::Named;
 use crate::http::origin::client;
 use crate::http::query::Query;
-use crate::http::routes::{Call, Named};
-use crate::http::state::State;
+use crate::http::small_body::{Bounds, announced, collect};
 
 /// The longest form in bytes.
-const MAX_FORM: u64 = 64 * 1024;
+const MAX_FORM: u64 = 16 * 1024;
 /// Clients raise a shorter life to this, so it is never said.
 const SHORTEST: u64 = 60;
 
 /// `GET` or `POST /v2/token`.
-pub async fn exchange(call: &mut Call) -> Result<HttpResponse, ApiError> {
+pub async fn exchange(call: &mut Call<Oci>) -> Result<HttpResponse, ApiError> {
     let found = if call.request.method() == Method::POST {
-        from_form(call).await?
+        from_form(call).await
     } else {
-        credentials(&call.request)?
+        credentials(&call.request)
     };
-    let auth = &call.state.worker.auth;
     let login = match found {
-        None => auth.ask(LoginAnonymous).await.map_err(refused)?,
-        Some(Credentials::Basic { name, password }) => {
+        Ok(None) => anonymous(call).await?.ok_or_else(|| challenged(ApiError::nothing_sent()))?,
+        // Where everybody is given a token, whatever else was sent is not looked at.
+        Err(error) if error.status() == StatusCode::UNAUTHORIZED && has_unknown_scheme(&call.request) => {
+            anonymous(call).await?.ok_or_else(|| challenged(error))?
+        }
+        Err(error) => return Err(challenged(error)),
+        Ok(Some(Credentials::Basic { name, password })) => {
             log_in(call, name, password).await.map_err(challenged)?
         }
-        Some(Credentials::Token(token)) => return renewed(call, token).await,
+        Ok(Some(Credentials::Token(token))) => return renewed(call, token).await,
     };
     Ok(token(login.token.expose(), login.expires_at, call.state.worker.clock.now()))
 }
 
-/// Exchanges a name and password for a token, and records how that went.
-pub(crate) async fn log_in(call: &Call, name: String, password: Secret) -> Result<LoggedIn, ApiError> {
-    let (state, request) = (&call.state, &call.request);
-    log_in_from(request, state, &call.request_id, name, password).await
+/// A token for whoever does not log in; none where that is not configured.
+async fn anonymous(call: &Call<Oci>) -> Result<Option<LoggedIn>, ApiError> {
+    match call.state.worker.auth.ask(LoginAnonymous).await {
+        Err(AskError::Refused(AuthError::Invalid)) => Ok(None),
+        given => given.map(Some).map_err(refused),
+    }
 }
 
-/// The same for a request of any kind.
-pub(crate) async fn log_in_from(
-    request: &HttpRequest,
-    state: &State,
-    request_id: &str,
+/// Exchanges a name and password for a token, and records how that went; for a request of any API.
+pub(crate) async fn log_in<A: Api>(
+    call: &Call<A>,
     name: String,
     password: Secret,
 ) -> Result<LoggedIn, ApiError> {
+    let (state, request, request_id) = (&call.state, &call.request, &call.request_id);
     let address = client(request, &state.options);
     let (is_nobody, tried) = (name.is_empty(), name.clone());
+    let is_nothing = is_nobody && password.expose().is_empty();
     match state.worker.auth.ask(Login { name, password, address }).await {
         Ok(login) => {
             request.extensions_mut().insert(Named(login.principal.name.clone()));
             let origin = origin_of(request, state, request_id, Some(&login.principal));
             let (now, event) = (state.worker.clock.now(), Event::new(EventName::LoginOk));
             if !login.principal.is_anonymous() {
-                state.worker.db.write(Record { origin, now, event, times: 1 }).await?;
+                state.worker.db.record(Record { origin, now, event, times: 1 }).await?;
             }
             Ok(login)
         }
+        Err(AskError::Refused(AuthError::Invalid)) if is_nothing => Err(ApiError::nothing_sent()),
         Err(error) => {
             if matches!(error, AskError::Refused(AuthError::Invalid)) && !is_nobody {
                 Inquiry::new(request, state, request_id).failed_login(&tried).await?;
@@ -80,7 +90,7 @@ pub(crate) async fn log_in_from(
 }
 
 /// Whoever holds a token already may ask with it, and keeps it.
-async fn renewed(call: &Call, held: Secret) -> Result<HttpResponse, ApiError> {
+async fn renewed(call: &Call<Oci>, held: Secret) -> Result<HttpResponse, ApiError> {
     let (credentials, address) =
         (Credentials::Token(held.clone()), client(&call.request, &call.state.options));
     let authenticate = Authenticate { credentials, address };
@@ -90,10 +100,16 @@ async fn renewed(call: &Call, held: Secret) -> Result<HttpResponse, ApiError> {
 }
 
 /// The credentials of the OAuth2 form that docker 29 and containerd send first.
-async fn from_form(call: &mut Call) -> Result<Option<Credentials>, ApiError> {
-    let body =
-        collect(&mut call.payload, MAX_FORM, call.state.options.read_timeout, Code::Unsupported).await?;
-    let form = Query::parse(&body);
+async fn from_form(call: &mut Call<Oci>) -> Result<Option<Credentials>, ApiError> {
+    let bounds = Bounds {
+        announced: announced(&call.request),
+        limit: MAX_FORM,
+        read_timeout: call.state.options.read_timeout,
+        code: Code::Unsupported,
+    };
+    let holder = Holder::stranger(client(&call.request, &call.state.options));
+    let body = collect(&mut call.body, bounds, holder).await?;
+    let form = Query::parse(&body.bytes);
     match form.get("grant_type") {
         Some("password") => Ok(match (form.get("username"), form.get("password")) {
             (None, None) => None,
@@ -117,12 +133,8 @@ fn refused(error: AskError<AuthError>) -> ApiError {
     challenged(error.into())
 }
 
-/// A wrong login names the scheme that is wanted here.
 fn challenged(error: ApiError) -> ApiError {
-    match error.status() {
-        StatusCode::UNAUTHORIZED => error.header(header::WWW_AUTHENTICATE, "Basic realm=\"mcr\""),
-        _ => error,
-    }
+    error.challenged("Basic")
 }
 
 /// The answer. `expires_in` is the true life less a minute, so that no client uses a token to its last second.

@@ -17,13 +17,13 @@ use mcr_actors::upload::{
 use serde_json::json;
 use uuid::Uuid;
 
+use super::call::Call;
 use super::{DOCKER_CONTENT_DIGEST, location, wrong_target};
 use crate::http::auth::{self, Caller};
 use crate::http::body::receive;
 use crate::http::error::{ApiError, Code};
 use crate::http::path::Target;
 use crate::http::range::{Chunk, chunk};
-use crate::http::routes::Call;
 
 /// Most repositories looked at for the source of a mount that names none, whether the caller may see them or not.
 const MOUNT_SOURCES: usize = 100;
@@ -35,11 +35,11 @@ pub async fn begin(call: &mut Call) -> Result<HttpResponse, ApiError> {
         let digest = digest.parse()?;
         return upload_whole(call, repository, digest).await;
     }
-    if let Some(digest) = call.query.get("mount") {
-        let digest = digest.parse()?;
-        if mount(call, &repository, digest).await? {
-            return Ok(created(call, &repository, &digest));
-        }
+    // What is no digest is nowhere, and a mount that finds nothing is a push.
+    if let Some(Ok(digest)) = call.query.get("mount").map(str::parse)
+        && mount(call, &repository, digest).await?
+    {
+        return Ok(created(call, &repository, &digest));
     }
     let algorithm = match call.query.get("digest-algorithm") {
         Some(algorithm) => algorithm.parse()?,
@@ -60,7 +60,9 @@ async fn upload_whole(
 ) -> Result<HttpResponse, ApiError> {
     let announced = Announced::of(call)?;
     let (algorithm, request) = (digest.algorithm(), announced.request());
-    let begin = BeginOnce { repository: repository.clone(), algorithm, request };
+    let Some(caller) = &call.caller else { return Err(wrong_target()) };
+    let owner = caller.principal.subject.clone();
+    let begin = BeginOnce { repository: repository.clone(), algorithm, owner, request };
     let writer = call.state.worker.uploads.ask(begin).await?;
     let writer = send_body(call, announced, writer).await?;
     writer.finish(digest, call.origin()).await?;
@@ -124,7 +126,7 @@ fn mounted(
     repository: RepositoryName,
     from: RepositoryName,
     digest: Digest,
-) -> impl FnOnce(&Option<Linked>) -> Vec<Event> + Send {
+) -> impl FnOnce(&Option<Linked>) -> Vec<Event> + Clone + Send {
     move |linked| {
         let Some(linked) = linked else { return Vec::new() };
         let created = Event::new(EventName::RepositoryCreated).at(&repository);
@@ -188,7 +190,7 @@ pub async fn finish(call: &mut Call) -> Result<HttpResponse, ApiError> {
     }
 }
 
-/// `GET`: how far an upload has come.
+/// `GET` or `HEAD`: how far an upload has come.
 pub async fn status(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let (repository, id, session) = find(call).await?;
     let status = session.ask(GetStatus).await?;
@@ -200,7 +202,7 @@ pub async fn status(call: &mut Call) -> Result<HttpResponse, ApiError> {
 /// `DELETE`: ends an upload and forgets what came.
 pub async fn cancel(call: &mut Call) -> Result<HttpResponse, ApiError> {
     let Target::Upload(repository, id) = call.target.clone() else { return Err(wrong_target()) };
-    let cancel = Cancel { id, repository, by: beginner(call)?, origin: call.origin() };
+    let cancel = Cancel { id, repository, by: beginner(call)?, origin: call.origin(), caller: None };
     call.state.worker.uploads.ask(cancel).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -236,7 +238,7 @@ async fn write_body(call: &mut Call, session: &Handle<Session>) -> Result<Writer
 
 async fn send_body(call: &mut Call, announced: Announced, mut writer: Writer) -> Result<Writer, ApiError> {
     let read_timeout = call.state.options.read_timeout;
-    let received = receive(&mut call.payload, &mut writer, read_timeout).await?;
+    let received = receive(&mut call.body, &mut writer, read_timeout).await?;
     match announced.chunk {
         Some(chunk) if chunk.length != received => Err(wrong_length(chunk.length, received)),
         _ => Ok(writer),

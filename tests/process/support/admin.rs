@@ -1,5 +1,7 @@
 //! The admin API as the tests speak it.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::Server;
@@ -29,4 +31,19 @@ pub(crate) fn token_of(server: &Server, name: &str, password: &str) -> Client {
 
 pub(crate) fn password(server: &Server) -> String {
     std::fs::read_to_string(server.data.join("admin-password")).unwrap().trim().to_owned()
+}
+
+/// A whole sweep, which takes files without a row however many they are; answers its report.
+pub(crate) fn sweep_to_the_end(server: &Server) -> Value {
+    let mut client = server.client();
+    expect(&mut client, 202, "POST", "/v1/gc", json!({"take_strays": true}));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let status = expect(&mut client, 200, "GET", "/v1/gc/status", Value::Null);
+        if status["state"] == "idle" {
+            return status["last"].clone();
+        }
+        assert!(Instant::now() < deadline, "a sweep does not end: {status}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

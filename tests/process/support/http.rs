@@ -53,6 +53,10 @@ impl Client {
         self
     }
 
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.authorization.is_none()
+    }
+
     pub(crate) fn get(&mut self, path: &str) -> Response {
         self.send("GET", path, &[], b"").unwrap()
     }

@@ -2,6 +2,8 @@
 
 pub(crate) mod admin;
 pub(crate) mod content;
+pub(crate) mod disk;
+pub(crate) mod faults;
 pub(crate) mod http;
 pub(crate) mod mcrctl;
 pub(crate) mod snapshots;
@@ -10,6 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -25,6 +28,15 @@ pub(crate) fn seed() -> u64 {
     let seed = variable("MCR_SEED", u64::from(std::process::id()));
     println!("MCR_SEED={seed} gives this run again");
     seed
+}
+
+/// Tells others to stop, also when the test fails before: a scope waits for all that it started.
+pub(crate) struct StopLater<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopLater<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// A data directory, which outlives the servers started on it.
@@ -47,9 +59,10 @@ impl Data {
     }
 
     /// The same over TLS, with a certificate of its own authority.
-    pub(crate) fn start_tls(&self) -> Server {
+    pub(crate) fn start_tls(&self, settings: &[(&str, &str)]) -> Server {
         let data = self.path().join("data");
         let mut command = Command::new(program());
+        command.envs(settings.iter().copied());
         command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
         Server::spawn(command, &data)
     }
@@ -118,6 +131,24 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(told.success() && self.child.wait().unwrap().success());
+    }
+
+    /// Waits until it ends by itself; whether it says that all was well.
+    pub(crate) fn ended(mut self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            assert!(Instant::now() < deadline, "it goes on");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Asks it to read its configuration, certificate and rules again.
     pub(crate) fn hang_up(&self) {
         let told = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
@@ -142,6 +173,15 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// How many files below a directory of the server's data it has open, but for its own marks there.
+    pub(crate) fn open_files(&self, below: &str) -> usize {
+        let (below, handles) = (self.data.join(below), format!("/proc/{}/fd", self.child.id()));
+        let handles = std::fs::read_dir(handles).unwrap().filter_map(Result::ok);
+        let links = handles.filter_map(|handle| std::fs::read_link(handle.path()).ok());
+        let is_mark = |link: &Path| link.file_name().unwrap().as_encoded_bytes().starts_with(b".mcr-");
+        links.filter(|link| link.starts_with(&below) && !link.is_dir() && !is_mark(link)).count()
     }
 
     /// Files below a directory of the server's data, but for its own marks there.

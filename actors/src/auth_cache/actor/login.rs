@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
 
-use super::{AuthCache, RETRY_AFTER, Revoked, unavailable};
+use super::{AuthCache, Revoked, unavailable};
 use crate::auth_cache::{AuthError, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret, anonymous};
+use crate::db::failure::Trouble;
 use crate::domain::Principal;
 
 /// How often a login begins anew because accounts changed meanwhile.
@@ -70,7 +71,7 @@ impl AuthCache {
         Box::pin(revoked.into_actor(self).then(move |revoked, cache, context| match (revoked, again) {
             (Ok(()), 1..) => cache.login(login, again - 1, context),
             (Ok(()), 0) => {
-                let busy = Err(AuthError::Unavailable { retry_after: RETRY_AFTER });
+                let busy = Err(AuthError::Own(Trouble::Busy));
                 Box::pin(std::future::ready(busy).into_actor(cache))
             }
             (Err(error), _) => Box::pin(std::future::ready(Err(error)).into_actor(cache)),

@@ -2,13 +2,53 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use actix::{ActorFutureExt, Handler, Message, ResponseActFuture, ResponseFuture, WrapFuture};
+use actix::{
+    ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseActFuture, ResponseFuture, WrapFuture,
+};
 
 use super::{Answers, AuthCache, Revoked, unavailable};
 use crate::ask::AskError;
 use crate::auth_cache::AuthError;
 use crate::db::WriteQuery;
+
+/// How often it is looked whether another program has written to the database.
+const OTHERS: Duration = Duration::from_secs(1);
+
+impl AuthCache {
+    /// Looks again and again whether another program has written, such as `mcrsrv admin reset-password`: then nothing that
+    /// was known before may be believed.
+    pub(super) fn watch_others(&mut self, context: &mut Context<Self>) {
+        let looked = self.db.written_by_others().into_actor(self);
+        context.spawn(looked.then(|written, cache, context| {
+            context.run_later(OTHERS, Self::watch_others);
+            let forgotten = match written {
+                Ok(true) => {
+                    log::info!(
+                        "another program has written to the database: accounts and tokens are looked up again"
+                    );
+                    cache.changes.begun += 1;
+                    cache.changes.done += 1;
+                    Some(cache.forget(Revoked::Anything))
+                }
+                Ok(false) => None,
+                Err(error) => {
+                    log::warn!(
+                        "it is not known whether another program has written to the database: {error}"
+                    );
+                    None
+                }
+            };
+            async move {
+                if let Some(forgotten) = forgotten {
+                    forgotten.await;
+                }
+            }
+            .into_actor(cache)
+        }));
+    }
+}
 
 /// What the workers found in their copies since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -7,9 +7,10 @@ const SETTINGS: AuthSettings = AuthSettings {
     token_ttl: Duration::from_secs(3600),
     anonymous: false,
     login_attempts_per_minute: std::num::NonZeroU32::new(1000).unwrap(),
+    most_tokens: MostTokens::DEFAULT,
 };
 
-/// The provider with the administrator `root`, whose password is `right`.
+/// The provider with the administrator `root`, whose password is `right one`.
 struct World {
     directory: tempfile::TempDir,
     clock: Clock,
@@ -21,7 +22,7 @@ async fn world() -> World {
     let directory = tempfile::tempdir().unwrap();
     let db = Db::start(&directory.path().join("mcr.db"), &actix::Arbiter::current()).unwrap();
     let clock = Clock::test(NOW);
-    ensure_admin(&db, &clock, "root", &Secret::new("right")).await.unwrap();
+    ensure_admin(&db, &clock, "root", &Secret::new("right one")).await.unwrap();
     let provider = LocalProvider::new(db.clone(), clock.clone(), Passwords::default(), &SETTINGS);
     World { directory, clock, db, provider }
 }
@@ -32,8 +33,8 @@ impl World {
     }
 
     async fn log_in(&self) -> LoggedIn {
-        let root = self.verify("root", "right").await.unwrap();
-        self.provider.login("root", &Secret::new("right"), root).await.unwrap().unwrap()
+        let root = self.verify("root", "right one").await.unwrap();
+        self.provider.login("root", &Secret::new("right one"), root).await.unwrap().unwrap()
     }
 
     async fn validate(&self, token: &Secret) -> Validation {
@@ -50,9 +51,9 @@ impl World {
 async fn every_refusal_costs_one_hash_whatever_its_reason() {
     let world = world().await;
     let hashes = || world.provider.passwords.computed();
-    assert!(world.verify("root", "right").await.is_some());
+    assert!(world.verify("root", "right one").await.is_some());
     assert_eq!(hashes(), 1);
-    for (name, password) in [("root", "wrong"), ("nobody", "right"), ("root", ""), ("", "")] {
+    for (name, password) in [("root", "wrong"), ("nobody", "right one"), ("root", ""), ("", "")] {
         let before = hashes();
         assert_eq!(world.verify(name, password).await, None, "{name}");
         assert_eq!(hashes(), before + 1, "{name}");
@@ -60,7 +61,7 @@ async fn every_refusal_costs_one_hash_whatever_its_reason() {
     for account in ["disabled = 1", "disabled = 0, password_hash = NULL"] {
         world.change_users(account);
         let before = hashes();
-        assert_eq!(world.verify("root", "right").await, None, "{account}");
+        assert_eq!(world.verify("root", "right one").await, None, "{account}");
         assert_eq!(hashes(), before + 1, "{account}");
     }
 }
@@ -74,7 +75,7 @@ async fn one_hash_serves_everybody_who_shows_the_same_password_at_once() {
         AuthCache::start(SETTINGS, provider, world.db.clone(), world.clock.clone(), &thread).await.unwrap();
     let readers = [AuthReader::start(&cache).await.unwrap(), AuthReader::start(&cache).await.unwrap()];
     let asks = (0..100).map(|index| {
-        let credentials = Credentials::Basic { name: "root".to_owned(), password: Secret::new("right") };
+        let credentials = Credentials::Basic { name: "root".to_owned(), password: Secret::new("right one") };
         readers[index % 2].ask(Authenticate { credentials, address: None })
     });
     for answer in futures_util::future::join_all(asks).await {
@@ -90,11 +91,13 @@ async fn a_token_is_random_recognisable_and_not_in_the_database() {
     assert_ne!(one.token, other.token);
     let digits = one.token.expose().strip_prefix(PREFIX).unwrap();
     assert_eq!(digits.len(), 64);
-    assert!(world.provider.may_be_token(&one.token) && !world.provider.may_be_token(&Secret::new("right")));
+    assert!(
+        world.provider.may_be_token(&one.token) && !world.provider.may_be_token(&Secret::new("right one"))
+    );
     for file in std::fs::read_dir(world.directory.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        assert!(!has(digits) && !has("right"));
+        assert!(!has(digits) && !has("right one"));
     }
 }
 

@@ -3,12 +3,13 @@
 use rusqlite::types::Value as Parameter;
 use rusqlite::{Connection, Row, params_from_iter};
 
-use crate::db::{DbError, ReadQuery, WriteQuery};
-use crate::domain::{Event, Origin, Timestamp, network};
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
+use crate::domain::{Event, EventName, Origin, Timestamp, network};
 
 /// A change with the entries that record it, in one transaction.
 ///
 /// `describe` makes the entries from what the change answered, so that nothing is recorded that did not happen.
+#[derive(Clone)]
 pub struct Audited<Q, F> {
     /// The change.
     pub query: Q,
@@ -23,10 +24,14 @@ pub struct Audited<Q, F> {
 impl<Q, F> WriteQuery for Audited<Q, F>
 where
     Q: WriteQuery,
-    F: FnOnce(&Q::Output) -> Vec<Event> + Send + 'static,
+    F: FnOnce(&Q::Output) -> Vec<Event> + Clone + Send + 'static,
 {
     type Output = Q::Output;
     type Error = Q::Error;
+
+    fn growth(&self) -> Growth {
+        self.query.growth()
+    }
 
     fn run(self, tx: &Connection) -> Result<Self::Output, Self::Error> {
         let output = self.query.run(tx)?;
@@ -41,7 +46,7 @@ where
 ///
 /// What anybody can cause (`EventName::is_folded`) is one entry for each principal, network, minute and deciding rule: the
 /// first of them, with a count. So an address leaves a bounded number of entries a minute, whatever it tries.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Record {
     /// Who.
     pub origin: Origin,
@@ -56,6 +61,14 @@ pub struct Record {
 impl WriteQuery for Record {
     type Output = ();
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        // Logins, logouts and the end of a sweep go on to the end, and this belongs to them.
+        match self.event.name {
+            EventName::LoginOk | EventName::Logout | EventName::GcStopped => Growth::Keeps,
+            _ => Growth::Adds,
+        }
+    }
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         let Self { origin, now, event, times } = self;
@@ -87,7 +100,7 @@ fn fold(origin: &Origin, now: Timestamp, event: &Event) -> String {
         .to_string()
 }
 
-pub(super) fn insert(tx: &Connection, origin: &Origin, now: Timestamp, event: &Event) -> Result<(), DbError> {
+pub(crate) fn insert(tx: &Connection, origin: &Origin, now: Timestamp, event: &Event) -> Result<(), DbError> {
     tx.prepare_cached(
         "INSERT INTO audit_log (time, event, actor_id, actor_name, repository, digest, tag, address, request_id, details)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -285,7 +298,7 @@ impl ReadQuery for ListAudit {
 }
 
 /// Forgets entries from before `before`, the oldest first. Answers how many.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PurgeAudit {
     /// Older than this.
     pub before: Timestamp,
@@ -296,6 +309,10 @@ pub struct PurgeAudit {
 impl WriteQuery for PurgeAudit {
     type Output = usize;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<usize, DbError> {
         let purged = tx.prepare_cached(PURGED)?.execute((self.before.as_millis(), self.limit))?;
@@ -309,7 +326,6 @@ mod tests {
 
     use super::*;
     use crate::db::queries::testing::{NOW, database};
-    use crate::domain::EventName;
 
     fn origin(actor: &str) -> Origin {
         Origin { actor_id: actor.to_owned(), actor_name: actor.to_owned(), ..Origin::default() }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::repositories::{self, RepositoryId};
-use crate::db::{DbError, Memorable, ReadQuery, WriteQuery};
+use crate::db::{DbError, Growth, Memorable, ReadQuery, WriteQuery};
 use crate::domain::{Digest, RepositoryName, Timestamp};
 
 /// A blob that is visible in a repository.
@@ -124,7 +124,7 @@ pub struct Linked {
 /// Makes a published blob visible in the repository, and protects it, in one transaction; ends its upload.
 ///
 /// Its file must be in its place and synced: a row that names a digest comes after the file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LinkBlob {
     /// Where.
     pub repository: RepositoryName,
@@ -143,6 +143,10 @@ pub struct LinkBlob {
 impl WriteQuery for LinkBlob {
     type Output = Linked;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Adds
+    }
 
     fn run(self, tx: &Connection) -> Result<Linked, DbError> {
         let (repository, repository_created) = repositories::find_or_create(tx, &self.repository, self.now)?;
@@ -176,14 +180,14 @@ fn link(
     )?
     .execute((repository.0, blob, kept_until.as_millis()))?;
     tx.prepare_cached(
-        "UPDATE manifest_blobs SET dropped = 0 WHERE repository_id = ?1 AND digest = ?2 AND dropped = 1",
+        "UPDATE manifest_references SET dropped = 0 WHERE repository_id = ?1 AND digest = ?2 AND dropped = 1",
     )?
     .execute((repository.0, digest))?;
     Ok(())
 }
 
 /// Makes a blob of another repository visible in this one. `None` when it is not visible there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MountBlob {
     /// Where it is.
     pub from: RepositoryName,
@@ -200,6 +204,10 @@ pub struct MountBlob {
 impl WriteQuery for MountBlob {
     type Output = Option<Linked>;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Adds
+    }
 
     fn run(self, tx: &Connection) -> Result<Self::Output, DbError> {
         let digest = self.digest.to_string();
@@ -223,7 +231,7 @@ impl WriteQuery for MountBlob {
 
 /// Keeps an unreferenced blob longer, since somebody who may push was told that it is here. Says whether the blob is
 /// still visible.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KeepBlob {
     /// Where.
     pub repository: RepositoryName,
@@ -236,6 +244,10 @@ pub struct KeepBlob {
 impl WriteQuery for KeepBlob {
     type Output = bool;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let changed = tx
@@ -251,7 +263,7 @@ impl WriteQuery for KeepBlob {
 
 /// Takes the blob out of the repository: its link goes, and its manifests' references to it are marked as dropped. The
 /// blob's row and file stay, since other repositories may show it. Says whether it was visible.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct UnlinkBlob {
     /// Where.
     pub repository: RepositoryName,
@@ -264,6 +276,10 @@ pub struct UnlinkBlob {
 impl WriteQuery for UnlinkBlob {
     type Output = bool;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let Some(repository) = repositories::find(tx, &self.repository)? else { return Ok(false) };
@@ -284,8 +300,10 @@ impl WriteQuery for UnlinkBlob {
         if unlinked == 0 {
             return Ok(false);
         }
-        tx.prepare_cached("UPDATE manifest_blobs SET dropped = 1 WHERE repository_id = ?1 AND digest = ?2")?
-            .execute((repository.0, &digest))?;
+        tx.prepare_cached(
+            "UPDATE manifest_references SET dropped = 1 WHERE repository_id = ?1 AND digest = ?2",
+        )?
+        .execute((repository.0, &digest))?;
         Ok(true)
     }
 }

@@ -12,8 +12,8 @@ use super::audit;
 use super::manifests;
 use super::repositories::RepositoryId;
 use crate::db::lag::Due;
-use crate::db::{DbError, ReadQuery, WriteQuery};
-use crate::domain::{Digest, Event, EventName, Origin, Timestamp};
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
+use crate::domain::{COLLECTOR, Digest, Event, EventName, Origin, Timestamp};
 
 /// Candidates looked up at once.
 const PAGE: usize = 32;
@@ -43,17 +43,17 @@ impl Watch {
     }
 }
 
-/// Takes untagged manifests whose time is over, or whose subject was here and is gone. Never a child of an index that is
-/// here, nor a referrer of a subject that is. Each is recorded in the audit log.
-#[derive(Debug)]
+/// Takes untagged manifests whose time is over, or whose subject was here and is gone. Never one that a manifest which is here
+/// refers to, nor a referrer of a subject that is, nor one that was promised to somebody. Each is recorded in the audit log.
+#[derive(Debug, Clone)]
 pub struct CollectUntagged {
     /// The sweep that takes them.
     pub sweep: i64,
     /// The last moment of having a tag, or of a push, that is long ago.
     pub before: Timestamp,
-    /// The time.
-    pub now: Timestamp,
-    /// Until when their blobs are kept.
+    /// What is kept for no longer.
+    pub due: Due,
+    /// Until when what they held is kept.
     pub kept_until: Timestamp,
     /// How long it may take.
     pub budget: Budget,
@@ -84,29 +84,35 @@ pub struct UntaggedCollected {
 }
 
 /// Untagged manifests that nothing seems to hold, those of a lost subject first. `?1`: untagged since then at the latest.
+/// `?3`: kept until then at the latest.
 pub(super) const LOOSE: &str = "SELECT manifest_id FROM manifest_ties
-  WHERE subject_state = 3 AND untagged_since IS NOT NULL AND parent_count = 0
+  WHERE subject_state = 3 AND untagged_since IS NOT NULL AND parent_count = 0 AND kept_until <= ?3
  UNION ALL
  SELECT manifest_id FROM manifest_ties
   WHERE subject_state = 0 AND untagged_since <= ?1 AND untagged_since IS NOT NULL AND parent_count = 0
+    AND kept_until <= ?3
  LIMIT ?2";
 
 impl WriteQuery for CollectUntagged {
     type Output = UntaggedCollected;
     type Error = DbError;
 
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
+
     fn run(self, tx: &Connection) -> Result<Self::Output, DbError> {
         let watch = self.budget.begin();
         let mut collected = UntaggedCollected::default();
         let loose = tx
             .prepare_cached(LOOSE)?
-            .query_map((self.before.as_millis(), PAGE), |row| row.get(0))?
+            .query_map((self.before.as_millis(), PAGE, self.due.until().as_millis()), |row| row.get(0))?
             .collect::<Result<Vec<i64>, _>>()?;
         collected.more = loose.len() == PAGE;
         for id in loose {
             match self.take(tx, id)? {
                 Some(manifest) => {
-                    // Its children, and those that refer to it, may be loose now.
+                    // Where nothing is kept, its children, and those that refer to it, may be loose now.
                     collected.more = true;
                     collected.taken.push(manifest);
                 }
@@ -133,9 +139,9 @@ impl CollectUntagged {
                    FROM manifests
                   WHERE id = ?1
                     AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest_id = ?1)
-                    AND NOT EXISTS (SELECT 1 FROM manifest_children
-                                     WHERE manifest_children.repository_id = manifests.repository_id
-                                       AND manifest_children.digest = manifests.digest)
+                    AND NOT EXISTS (SELECT 1 FROM manifest_references
+                                     WHERE manifest_references.repository_id = manifests.repository_id
+                                       AND manifest_references.digest = manifests.digest AND holds = 1)
                     AND NOT EXISTS (SELECT 1 FROM manifests AS subjects
                                      WHERE subjects.repository_id = manifests.repository_id
                                        AND subjects.digest = manifests.subject)",
@@ -149,14 +155,14 @@ impl CollectUntagged {
         manifests::delete(tx, RepositoryId(repository), id, self.kept_until)?;
         let mut event = Event::new(EventName::ManifestDeleted).with(json!({"sweep": self.sweep}));
         (event.repository, event.digest) = (manifest.repository.clone(), manifest.digest.clone());
-        audit::insert(tx, &collector(), self.now, &event)?;
+        audit::insert(tx, &collector(), self.due.now, &event)?;
         Ok(Some(manifest))
     }
 }
 
 /// Who is named in the audit log for what the collector does by itself.
 pub fn collector() -> Origin {
-    Origin { actor_name: "gc".to_owned(), ..Origin::default() }
+    Origin { actor_name: COLLECTOR.to_owned(), ..Origin::default() }
 }
 
 fn mend_ties(tx: &Connection, id: i64) -> Result<(), DbError> {
@@ -165,8 +171,9 @@ fn mend_ties(tx: &Connection, id: i64) -> Result<(), DbError> {
              untagged_since = CASE WHEN EXISTS (SELECT 1 FROM tags WHERE tags.manifest_id = ?1)
                                    THEN NULL ELSE untagged_since END,
              parent_count = (SELECT count(*) FROM manifests
-                               JOIN manifest_children ON manifest_children.repository_id = manifests.repository_id
-                                                     AND manifest_children.digest = manifests.digest
+                               JOIN manifest_references
+                                 ON manifest_references.repository_id = manifests.repository_id
+                                AND manifest_references.digest = manifests.digest AND holds = 1
                               WHERE manifests.id = ?1),
              subject_state = CASE WHEN EXISTS (
                  SELECT 1 FROM manifests JOIN manifests AS subjects
@@ -193,7 +200,7 @@ impl Default for LinkCursor {
 }
 
 /// Takes links that no manifest of their repository needs and whose `grace` is over.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CollectLinks {
     /// Where the walk stands.
     pub after: LinkCursor,
@@ -225,6 +232,10 @@ pub(super) const DUE_LINKS: &str = "SELECT kept_until, repository_id, blob_id FR
 impl WriteQuery for CollectLinks {
     type Output = LinksCollected;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<Self::Output, DbError> {
         let (watch, after, due) = (self.budget.begin(), self.after, self.due.until());
@@ -262,11 +273,8 @@ fn take_link(tx: &Connection, link: LinkCursor, now: Timestamp) -> Result<bool, 
         .prepare_cached(
             "DELETE FROM repository_blobs
               WHERE repository_id = ?1 AND blob_id = ?2 AND kept_until <= ?3
-                AND NOT EXISTS (SELECT 1 FROM manifest_blobs
-                                 WHERE manifest_blobs.repository_id = ?1 AND dropped = 0
-                                   AND digest = (SELECT digest FROM blobs WHERE id = ?2))
-                AND NOT EXISTS (SELECT 1 FROM manifest_children
-                                 WHERE manifest_children.repository_id = ?1
+                AND NOT EXISTS (SELECT 1 FROM manifest_references
+                                 WHERE manifest_references.repository_id = ?1 AND dropped = 0
                                    AND digest = (SELECT digest FROM blobs WHERE id = ?2))",
         )?
         .execute((link.repository, link.blob, now.as_millis()))?;
@@ -276,11 +284,8 @@ fn take_link(tx: &Connection, link: LinkCursor, now: Timestamp) -> Result<bool, 
 fn mend_count(tx: &Connection, link: LinkCursor) -> Result<(), DbError> {
     tx.prepare_cached(
         "UPDATE repository_blobs SET reference_count =
-             (SELECT count(*) FROM manifest_blobs
-               WHERE manifest_blobs.repository_id = ?1 AND dropped = 0
-                 AND digest = (SELECT digest FROM blobs WHERE id = ?2))
-           + (SELECT count(*) FROM manifest_children
-               WHERE manifest_children.repository_id = ?1
+             (SELECT count(*) FROM manifest_references
+               WHERE manifest_references.repository_id = ?1 AND dropped = 0
                  AND digest = (SELECT digest FROM blobs WHERE id = ?2))
           WHERE repository_id = ?1 AND blob_id = ?2",
     )?
@@ -347,7 +352,7 @@ impl ReadQuery for ListDueBlobs {
 /// transaction forgets those condemned before whose files are gone.
 ///
 /// The asker holds the reservation of each digest, so no upload of it is between its file and its row.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Condemn {
     /// Condemned blobs without a file.
     pub forget: Vec<i64>,
@@ -373,6 +378,10 @@ pub struct Condemned {
 impl WriteQuery for Condemn {
     type Output = Condemned;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<Condemned, DbError> {
         let watch = self.budget.begin();

@@ -17,7 +17,7 @@ use crate::domain::Timestamp;
 pub struct Foresee {
     /// The time.
     pub now: Timestamp,
-    /// Until when a blob is kept whose last reference goes now.
+    /// Until when what loses its last reference now is kept.
     pub kept_until: Timestamp,
     /// Manifests untagged since then at the latest would go; none when there is nothing.
     pub untagged_before: Option<Timestamp>,
@@ -77,7 +77,7 @@ impl Foresight<'_> {
     fn manifests(&mut self, before: Timestamp) -> Result<HashSet<i64>, DbError> {
         let mut loose = self
             .prepare(LOOSE)?
-            .query_map((before.as_millis(), i64::MAX), |row| row.get(0))?
+            .query_map((before.as_millis(), i64::MAX, self.query.now.as_millis()), |row| row.get(0))?
             .collect::<Result<Vec<i64>, _>>()?;
         let mut gone = HashSet::new();
         while let Some(id) = loose.pop() {
@@ -94,6 +94,10 @@ impl Foresight<'_> {
                     Ok(Item { kind: "manifest", repository, name, bytes })
                 })?;
             self.items.push(item);
+            if self.query.kept_until > self.query.now {
+                // What it held is kept for a while yet.
+                continue;
+            }
             loose.extend(self.ids(CHILDREN, id)?);
             loose.extend(self.ids(REFERRERS, id)?);
         }
@@ -103,8 +107,11 @@ impl Foresight<'_> {
     /// Whether nothing would hold the manifest when those in `gone` are gone.
     fn is_loose(&self, id: i64, gone: &HashSet<i64>, before: Timestamp) -> Result<bool, DbError> {
         let ties: Option<(Option<i64>, i64)> = self
-            .prepare("SELECT untagged_since, subject_state FROM manifest_ties WHERE manifest_id = ?1")?
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+            .prepare(
+                "SELECT untagged_since, subject_state FROM manifest_ties
+                  WHERE manifest_id = ?1 AND kept_until <= ?2",
+            )?
+            .query_row((id, self.query.now.as_millis()), |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let Some((Some(untagged_since), subject_state)) = ties else { return Ok(false) };
         if self.ids(PARENTS, id)?.iter().any(|parent| !gone.contains(parent)) {
@@ -191,17 +198,17 @@ fn blob_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Item> {
     Ok(Item { kind: "blob", repository: row.get(0)?, name: row.get(1)?, bytes: row.get(2)? })
 }
 
-/// The manifests that an index names and that are here.
-const CHILDREN: &str = "SELECT manifests.id FROM manifest_children
-  CROSS JOIN manifests ON manifests.repository_id = manifest_children.repository_id
-                      AND manifests.digest = manifest_children.digest
-  WHERE manifest_children.manifest_id = ?1";
+/// The manifests that a manifest holds and that are here.
+const CHILDREN: &str = "SELECT manifests.id FROM manifest_references
+  CROSS JOIN manifests ON manifests.repository_id = manifest_references.repository_id
+                      AND manifests.digest = manifest_references.digest
+  WHERE manifest_references.manifest_id = ?1 AND holds = 1";
 
-/// The indexes that name a manifest.
-const PARENTS: &str = "SELECT manifest_children.manifest_id FROM manifests
-  CROSS JOIN manifest_children ON manifest_children.repository_id = manifests.repository_id
-                              AND manifest_children.digest = manifests.digest
-  WHERE manifests.id = ?1";
+/// The manifests that hold a manifest.
+const PARENTS: &str = "SELECT manifest_references.manifest_id FROM manifests
+  CROSS JOIN manifest_references ON manifest_references.repository_id = manifests.repository_id
+                                AND manifest_references.digest = manifests.digest
+  WHERE manifests.id = ?1 AND holds = 1";
 
 /// The manifests whose subject a manifest is.
 const REFERRERS: &str = "SELECT referrers.id FROM manifests
@@ -216,10 +223,6 @@ const SUBJECT: &str = "SELECT subjects.id FROM manifests
   WHERE manifests.id = ?1";
 
 /// The blobs that a manifest refers to, each with its repository.
-const REFERENCES: &str = "SELECT manifest_blobs.repository_id, blobs.id FROM manifest_blobs
-  CROSS JOIN blobs ON blobs.digest = manifest_blobs.digest
-  WHERE manifest_blobs.manifest_id = ?1 AND manifest_blobs.dropped = 0
- UNION ALL
- SELECT manifest_children.repository_id, blobs.id FROM manifest_children
-  CROSS JOIN blobs ON blobs.digest = manifest_children.digest
-  WHERE manifest_children.manifest_id = ?1";
+const REFERENCES: &str = "SELECT manifest_references.repository_id, blobs.id FROM manifest_references
+  CROSS JOIN blobs ON blobs.digest = manifest_references.digest
+  WHERE manifest_references.manifest_id = ?1 AND manifest_references.dropped = 0";

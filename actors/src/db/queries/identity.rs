@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::db::{DbError, ReadQuery, WriteQuery};
-use crate::domain::{AccountType, Principal, Timestamp};
+use super::users::UserError;
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
+use crate::domain::{AccountName, AccountType, Principal, Timestamp};
 
 /// An account with what verifies its password.
 #[derive(Debug, Clone)]
@@ -64,8 +65,21 @@ impl ReadQuery for HasAccounts {
     }
 }
 
-/// Makes an account unless there is one of this name. Says whether it did.
+/// Whether there is an account of this name, switched off or not.
 #[derive(Debug)]
+pub struct HasAccount(pub String);
+
+impl ReadQuery for HasAccount {
+    type Output = bool;
+
+    fn run(self, db: &Connection) -> Result<bool, DbError> {
+        Ok(db.prepare_cached("SELECT 1 FROM users WHERE name = ?1")?.exists([self.0])?)
+    }
+}
+
+/// Makes an account unless there is one of this name. Says whether it did; one whose name differs only in the case of letters
+/// is in its way.
+#[derive(Debug, Clone)]
 pub struct InsertAccount {
     /// The account.
     pub account: Account,
@@ -75,27 +89,52 @@ pub struct InsertAccount {
 
 impl WriteQuery for InsertAccount {
     type Output = bool;
-    type Error = DbError;
+    type Error = UserError;
 
-    fn run(self, tx: &Connection) -> Result<bool, DbError> {
-        let Account { principal, password_hash } = self.account;
-        let roles =
-            serde_json::to_string(&principal.roles).map_err(|error| DbError::Failed(error.to_string()))?;
-        let inserted = tx
-            .prepare_cached(
-                "INSERT INTO users (id, name, account_type, password_hash, roles, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (name) DO NOTHING",
-            )?
-            .execute((
-                principal.subject,
-                principal.name,
-                principal.account_type.as_str(),
-                password_hash,
-                roles,
-                self.now.as_millis(),
-            ))?;
-        Ok(inserted == 1)
+    fn growth(&self) -> Growth {
+        Growth::Keeps
     }
+
+    fn run(self, tx: &Connection) -> Result<bool, UserError> {
+        let Account { principal, password_hash } = self.account;
+        match taken_by(tx, &principal.name)? {
+            Some(name) if name == principal.name => return Ok(false),
+            Some(name) => return Err(UserError::Taken(name)),
+            None => {}
+        }
+        insert_account(tx, &Account { principal, password_hash }, self.now)?;
+        Ok(true)
+    }
+}
+
+/// The name of an account that has this one already, but perhaps for the case of letters; the very same one where several do.
+pub(super) fn taken_by(tx: &Connection, name: &str) -> Result<Option<String>, DbError> {
+    Ok(tx
+        .prepare_cached(
+            "SELECT name FROM users WHERE name = ?1 COLLATE NOCASE ORDER BY name = ?1 DESC LIMIT 1",
+        )?
+        .query_row([name], |row| row.get(0))
+        .optional()?)
+}
+
+/// Makes the row of an account whose name nobody has.
+pub(super) fn insert_account(tx: &Connection, account: &Account, now: Timestamp) -> Result<(), DbError> {
+    let Account { principal, password_hash } = account;
+    let roles =
+        serde_json::to_string(&principal.roles).map_err(|error| DbError::Failed(error.to_string()))?;
+    tx.prepare_cached(
+        "INSERT INTO users (id, name, account_type, password_hash, roles, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+    )?
+    .execute((
+        &principal.subject,
+        &principal.name,
+        principal.account_type.as_str(),
+        password_hash,
+        roles,
+        now.as_millis(),
+    ))?;
+    Ok(())
 }
 
 /// A token as the database knows it.
@@ -114,7 +153,7 @@ pub struct StoredToken {
 }
 
 /// Notes that a robot token was used.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TouchToken {
     /// Its hash.
     pub hash: [u8; 32],
@@ -125,6 +164,10 @@ pub struct TouchToken {
 impl WriteQuery for TouchToken {
     type Output = ();
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         tx.prepare_cached("UPDATE tokens SET last_used_at = ?2 WHERE hash = ?1")?
@@ -169,14 +212,11 @@ impl ReadQuery for FindToken {
     }
 }
 
-/// Tokens of logins that an account has at most, ended ones included: the oldest goes.
-pub const LOGIN_TOKENS: usize = 1000;
-
 const TOO_MANY: &str = "DELETE FROM tokens WHERE hash IN
     (SELECT hash FROM tokens WHERE user_id = ?1 AND id IS NULL ORDER BY created_at DESC LIMIT -1 OFFSET ?2)";
 
-/// Remembers a new token by its SHA-256, in the place of the account's oldest when it has [`LOGIN_TOKENS`].
-#[derive(Debug)]
+/// Remembers a new token by its SHA-256, in the place of the account's oldest when it has as many as it may.
+#[derive(Debug, Clone)]
 pub struct InsertToken {
     /// Its hash.
     pub hash: [u8; 32],
@@ -184,6 +224,8 @@ pub struct InsertToken {
     pub user_id: String,
     /// When its life ends.
     pub expires_at: Timestamp,
+    /// How many the account has at most, ended ones included; 1 or more.
+    pub most: usize,
     /// The time.
     pub now: Timestamp,
 }
@@ -192,8 +234,12 @@ impl WriteQuery for InsertToken {
     type Output = ();
     type Error = DbError;
 
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
+
     fn run(self, tx: &Connection) -> Result<(), DbError> {
-        tx.prepare_cached(TOO_MANY)?.execute((&self.user_id, LOGIN_TOKENS - 1))?;
+        tx.prepare_cached(TOO_MANY)?.execute((&self.user_id, self.most.saturating_sub(1)))?;
         tx.prepare_cached(
             "INSERT INTO tokens (hash, user_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
         )?
@@ -203,7 +249,7 @@ impl WriteQuery for InsertToken {
 }
 
 /// Ends a token's life now. It stays known, so that it can be told from one that lapsed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RevokeToken {
     /// Its hash.
     pub hash: [u8; 32],
@@ -215,6 +261,10 @@ impl WriteQuery for RevokeToken {
     type Output = ();
     type Error = DbError;
 
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
+
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         tx.prepare_cached("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?2) WHERE hash = ?1")?
             .execute((self.hash, self.now.as_millis()))?;
@@ -223,7 +273,7 @@ impl WriteQuery for RevokeToken {
 }
 
 /// Forgets tokens whose life ended before `before`, the oldest first. Answers how many.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PurgeTokens {
     /// Ended before this.
     pub before: Timestamp,
@@ -234,6 +284,10 @@ pub struct PurgeTokens {
 impl WriteQuery for PurgeTokens {
     type Output = usize;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<usize, DbError> {
         let purged = tx
@@ -247,7 +301,7 @@ impl WriteQuery for PurgeTokens {
 }
 
 /// The secret of this name; `fresh` becomes it when there is none yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EnsureSecret {
     /// Its name.
     pub name: &'static str,
@@ -258,6 +312,10 @@ pub struct EnsureSecret {
 impl WriteQuery for EnsureSecret {
     type Output = [u8; 32];
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<[u8; 32], DbError> {
         tx.prepare_cached("INSERT OR IGNORE INTO secrets (name, value) VALUES (?1, ?2)")?
@@ -270,10 +328,10 @@ impl WriteQuery for EnsureSecret {
 }
 
 /// A person's account with these roles, and a new id.
-pub fn person(name: &str, roles: &[&str], password_hash: String) -> Account {
+pub fn person(name: &AccountName, roles: &[&str], password_hash: String) -> Account {
     let principal = Principal {
         subject: uuid::Uuid::new_v4().to_string(),
-        name: name.to_owned(),
+        name: name.to_string(),
         account_type: AccountType::Human,
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
     };
@@ -287,13 +345,20 @@ mod tests {
     use super::*;
     use crate::db::queries::testing::{NOW, database};
 
+    fn ada() -> AccountName {
+        "ada".parse().unwrap()
+    }
+
     #[test]
     fn an_account_is_made_once_and_a_disabled_one_is_not_found() {
         let db = database();
         let insert = || {
-            InsertAccount { account: person("ada", &["admin"], "x".to_owned()), now: NOW }.run(&db).unwrap()
+            InsertAccount { account: person(&ada(), &["admin"], "x".to_owned()), now: NOW }.run(&db).unwrap()
         };
         assert_eq!((insert(), insert()), (true, false));
+        let account = person(&"Ada".parse().unwrap(), &[], "x".to_owned());
+        let refused = InsertAccount { account, now: NOW }.run(&db);
+        assert!(matches!(refused, Err(UserError::Taken(name)) if name == "ada"));
         let found = FindAccount("ada".to_owned()).run(&db).unwrap().unwrap();
         assert_eq!(
             (found.principal.roles, found.password_hash.as_deref()),
@@ -306,11 +371,11 @@ mod tests {
     #[test]
     fn a_token_stays_known_after_its_life_until_it_is_purged() {
         let db = database();
-        let account = person("ada", &[], "x".to_owned());
+        let account = person(&ada(), &[], "x".to_owned());
         let user_id = account.principal.subject.clone();
         InsertAccount { account, now: NOW }.run(&db).unwrap();
         let expires_at = NOW.after(Duration::from_secs(1));
-        InsertToken { hash: [1; 32], user_id, expires_at, now: NOW }.run(&db).unwrap();
+        InsertToken { hash: [1; 32], user_id, expires_at, most: 9, now: NOW }.run(&db).unwrap();
         let found = || FindToken([1; 32]).run(&db).unwrap();
         assert!(!found().unwrap().revoked);
         RevokeToken { hash: [1; 32], now: NOW }.run(&db).unwrap();
@@ -330,9 +395,10 @@ mod tests {
 
     #[test]
     fn of_an_account_that_logs_in_without_end_the_latest_tokens_stay() {
+        const MOST: usize = 1000;
         let db = database();
         let ids = ["ada", "bob"].map(|name| {
-            let account = person(name, &[], "x".to_owned());
+            let account = person(&name.parse().unwrap(), &[], "x".to_owned());
             let id = account.principal.subject.clone();
             InsertAccount { account, now: NOW }.run(&db).unwrap();
             id
@@ -345,17 +411,17 @@ mod tests {
         let log_in = |who: usize, index: usize| {
             let (now, hash) = (NOW.after(Duration::from_millis(index as u64)), hash(who as u8, index));
             let user_id = ids[who].clone();
-            InsertToken { hash, user_id, expires_at: now.after(Duration::from_secs(9)), now }
+            InsertToken { hash, user_id, expires_at: now.after(Duration::from_secs(9)), most: MOST, now }
                 .run(&db)
                 .unwrap();
         };
         log_in(1, 0);
-        for index in 0..LOGIN_TOKENS + 500 {
+        for index in 0..MOST + 500 {
             log_in(0, index);
             RevokeToken { hash: hash(0, index), now: NOW }.run(&db).unwrap();
         }
         let is_there = |who, index| FindToken(hash(who, index)).run(&db).unwrap().is_some();
-        assert!(is_there(1, 0) && is_there(0, LOGIN_TOKENS + 499) && is_there(0, 500) && !is_there(0, 499));
+        assert!(is_there(1, 0) && is_there(0, MOST + 499) && is_there(0, 500) && !is_there(0, 499));
         let plan: Vec<String> = db
             .prepare(&format!("EXPLAIN QUERY PLAN {TOO_MANY}"))
             .unwrap()

@@ -1,11 +1,15 @@
 //! Manifests: the transaction that makes an image visible, and those that find and delete it.
 
+mod conditional;
+
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::repositories::{self, RepositoryId};
-use crate::db::{DbError, Memorable, ReadQuery, WriteQuery};
-use crate::domain::{Descriptor, Digest, Manifest, MediaType, Reference, RepositoryName, Tag, Timestamp};
+use super::{facts, references};
+use crate::db::{ChangeError, DbError, Growth, Memorable, ReadQuery, WriteQuery};
+use crate::domain::{Digest, Manifest, MediaType, Reference, RepositoryName, Tag, Timestamp};
+pub use conditional::PublishIf;
 
 /// What a HEAD says of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,16 +20,21 @@ pub struct ManifestHead {
     pub media_type: MediaType,
     /// Its size in bytes.
     pub size: u64,
+    /// Until when it is kept although nothing holds it.
+    pub kept_until: Timestamp,
 }
 
-fn head(row: &Row<'_>) -> rusqlite::Result<(String, String, u64)> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+type HeadColumns = (String, String, u64, i64);
+
+fn head(row: &Row<'_>) -> rusqlite::Result<HeadColumns> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
 }
 
-fn parse_head((digest, media_type, size): (String, String, u64)) -> Result<ManifestHead, DbError> {
+fn parse_head((digest, media_type, size, kept_until): HeadColumns) -> Result<ManifestHead, DbError> {
     let media_type = MediaType::parse(&media_type)
         .ok_or(DbError::Corrupt { what: "media type", value: media_type.clone() })?;
-    Ok(ManifestHead { digest: crate::db::parse("digest", digest)?, media_type, size })
+    let (digest, kept_until) = (crate::db::parse("digest", digest)?, Timestamp::from_millis(kept_until));
+    Ok(ManifestHead { digest, media_type, size, kept_until })
 }
 
 /// The manifest's digest, type and size.
@@ -43,14 +52,16 @@ impl ReadQuery for FindManifestHead {
     fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
         let sql = match self.reference {
             Reference::Tag(_) => {
-                "SELECT manifests.digest, manifests.media_type, manifests.size
+                "SELECT manifests.digest, manifests.media_type, manifests.size,
+                        coalesce((SELECT kept_until FROM manifest_ties WHERE manifest_id = manifests.id), 0)
                    FROM repositories
                    CROSS JOIN tags ON tags.repository_id = repositories.id AND tags.name = ?2
                    CROSS JOIN manifests ON manifests.id = tags.manifest_id
                   WHERE repositories.name = ?1"
             }
             Reference::Digest(_) => {
-                "SELECT manifests.digest, manifests.media_type, manifests.size
+                "SELECT manifests.digest, manifests.media_type, manifests.size,
+                        coalesce((SELECT kept_until FROM manifest_ties WHERE manifest_id = manifests.id), 0)
                    FROM repositories
                    CROSS JOIN manifests ON manifests.repository_id = repositories.id AND manifests.digest = ?2
                   WHERE repositories.name = ?1"
@@ -85,14 +96,16 @@ impl ReadQuery for FindManifest {
     fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
         let sql = match self.reference {
             Reference::Tag(_) => {
-                "SELECT manifests.digest, manifests.media_type, manifests.size, manifests.body
+                "SELECT manifests.digest, manifests.media_type, manifests.size,
+                        coalesce((SELECT kept_until FROM manifest_ties WHERE manifest_id = manifests.id), 0), manifests.body
                    FROM repositories
                    CROSS JOIN tags ON tags.repository_id = repositories.id AND tags.name = ?2
                    CROSS JOIN manifests ON manifests.id = tags.manifest_id
                   WHERE repositories.name = ?1"
             }
             Reference::Digest(_) => {
-                "SELECT manifests.digest, manifests.media_type, manifests.size, manifests.body
+                "SELECT manifests.digest, manifests.media_type, manifests.size,
+                        coalesce((SELECT kept_until FROM manifest_ties WHERE manifest_id = manifests.id), 0), manifests.body
                    FROM repositories
                    CROSS JOIN manifests ON manifests.repository_id = repositories.id AND manifests.digest = ?2
                   WHERE repositories.name = ?1"
@@ -101,7 +114,7 @@ impl ReadQuery for FindManifest {
         let found = db
             .prepare_cached(sql)?
             .query_row((self.repository.as_str(), self.reference.to_string()), |row| {
-                Ok((head(row)?, row.get::<_, Vec<u8>>(3)?))
+                Ok((head(row)?, row.get::<_, Vec<u8>>(4)?))
             })
             .optional()?;
         found.map(|(head, body)| Ok((parse_head(head)?, body.into()))).transpose()
@@ -115,7 +128,7 @@ impl Memorable for FindManifest {
 }
 
 /// Makes a manifest, its references, its referrer entry and its tags visible, all or nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PublishManifest {
     /// Where.
     pub repository: RepositoryName,
@@ -127,6 +140,10 @@ pub struct PublishManifest {
     pub allow_sparse: bool,
     /// The time.
     pub now: Timestamp,
+    /// Until when it is kept whatever holds it, if it has a subject.
+    pub kept_until: Timestamp,
+    /// The name of who pushes it; empty when nobody says.
+    pub pushed_by: String,
 }
 
 /// Why a manifest was not published; nothing was changed.
@@ -135,14 +152,35 @@ pub enum PublishError {
     /// It refers to content that is not visible in the repository.
     #[error("the manifest refers to {} that this repository does not have", missing_words(.0))]
     Missing(Vec<Digest>),
+    /// The reference names something else than the request's precondition asks for.
+    #[error("{reference} is not what the request's precondition asks for: it names {}", found_words(.found.as_ref()))]
+    Precondition {
+        /// What the push is addressed to.
+        reference: Reference,
+        /// What it names; nothing when there is no such manifest.
+        found: Option<Digest>,
+    },
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
+impl ChangeError for PublishError {
+    fn of_database(&self) -> Option<&DbError> {
+        match self {
+            Self::Db(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 fn missing_words(digests: &[Digest]) -> String {
     let words = digests.iter().take(3).map(Digest::to_string).collect::<Vec<_>>().join(", ");
     if digests.len() > 3 { format!("{words} and {} more", digests.len() - 3) } else { words }
+}
+
+fn found_words(found: Option<&Digest>) -> String {
+    found.map_or_else(|| "nothing".to_owned(), Digest::to_string)
 }
 
 /// What publishing a manifest changed besides.
@@ -158,16 +196,25 @@ impl WriteQuery for PublishManifest {
     type Output = Published;
     type Error = PublishError;
 
+    fn growth(&self) -> Growth {
+        Growth::Adds
+    }
+
     fn run(self, tx: &Connection) -> Result<Published, PublishError> {
         let (repository, repository_created) = repositories::find_or_create(tx, &self.repository, self.now)?;
         if !self.allow_sparse {
-            let missing = missing(tx, repository, &self.manifest)?;
+            let missing = references::missing(tx, repository, &self.manifest.references)?;
             if !missing.is_empty() {
                 return Err(PublishError::Missing(missing));
             }
         }
         let id = insert_manifest(tx, repository, &self.manifest, self.now)?;
-        insert_references(tx, repository, id, &self.manifest)?;
+        references::insert(tx, repository, id, &self.manifest.references)?;
+        facts::insert(tx, id, &self.manifest.facts, Some(&self.pushed_by))?;
+        if self.manifest.subject.is_some() {
+            // Its subject may have gone already, and then nothing else holds it.
+            keep(tx, id, self.kept_until)?;
+        }
         let mut moved = Vec::new();
         for tag in self.tags {
             let before = set_tag(tx, repository, &tag, id, self.now)?;
@@ -200,29 +247,6 @@ fn set_tag(
     Ok(before)
 }
 
-/// The digests that the manifest needs and the repository does not have.
-fn missing(tx: &Connection, repository: RepositoryId, manifest: &Manifest) -> Result<Vec<Digest>, DbError> {
-    let mut blob_there = tx.prepare_cached(
-        "SELECT 1 FROM blobs CROSS JOIN repository_blobs ON repository_blobs.repository_id = ?1
-                                                        AND repository_blobs.blob_id = blobs.id
-          WHERE blobs.digest = ?2 AND blobs.state = 0",
-    )?;
-    let mut manifest_there =
-        tx.prepare_cached("SELECT 1 FROM manifests WHERE repository_id = ?1 AND digest = ?2")?;
-    let mut missing = Vec::new();
-    for Descriptor { digest, .. } in manifest.blobs.iter().filter(|blob| !blob.may_be_missing) {
-        if !blob_there.exists((repository.0, digest.to_string()))? {
-            missing.push(*digest);
-        }
-    }
-    for Descriptor { digest, .. } in &manifest.manifests {
-        if !manifest_there.exists((repository.0, digest.to_string()))? {
-            missing.push(*digest);
-        }
-    }
-    Ok(missing)
-}
-
 fn insert_manifest(
     tx: &Connection,
     repository: RepositoryId,
@@ -245,7 +269,7 @@ fn insert_manifest(
                 manifest.digest.to_string(),
                 manifest.media_type.as_str(),
                 &manifest.artifact_type,
-                manifest.subject.as_ref().map(|subject| subject.digest.to_string()),
+                manifest.subject.as_ref().map(Digest::to_string),
                 manifest.body.len(),
                 now.as_millis(),
                 &manifest.annotations,
@@ -256,37 +280,58 @@ fn insert_manifest(
     Ok(id)
 }
 
-fn insert_references(
-    tx: &Connection,
-    repository: RepositoryId,
-    manifest_id: i64,
-    manifest: &Manifest,
-) -> Result<(), DbError> {
-    // A reference that was dropped stays so unless the blob is visible again: only a link restores it.
-    let mut blob = tx.prepare_cached(
-        "INSERT OR IGNORE INTO manifest_blobs (manifest_id, digest, repository_id) VALUES (?1, ?2, ?3)",
-    )?;
-    for Descriptor { digest, .. } in &manifest.blobs {
-        blob.execute((manifest_id, digest.to_string(), repository.0))?;
-    }
-    let mut child = tx.prepare_cached(
-        "INSERT OR IGNORE INTO manifest_children (manifest_id, digest, repository_id) VALUES (?1, ?2, ?3)",
-    )?;
-    for Descriptor { digest, .. } in &manifest.manifests {
-        child.execute((manifest_id, digest.to_string(), repository.0))?;
-    }
-    Ok(())
+/// Keeps the manifest until then at least.
+fn keep(tx: &Connection, id: i64, kept_until: Timestamp) -> Result<bool, DbError> {
+    let kept = tx
+        .prepare_cached("UPDATE manifest_ties SET kept_until = max(kept_until, ?2) WHERE manifest_id = ?1")?
+        .execute((id, kept_until.as_millis()))?;
+    Ok(kept == 1)
 }
 
-/// Deletes a manifest with its tags, references and the referrer entry that it made. What it referred to is kept for
-/// `grace` from now. Says whether it was there.
-#[derive(Debug)]
+/// The row of a manifest.
+fn find(tx: &Connection, repository: RepositoryId, digest: &Digest) -> Result<Option<i64>, DbError> {
+    let id = tx
+        .prepare_cached("SELECT id FROM manifests WHERE repository_id = ?1 AND digest = ?2")?
+        .query_row((repository.0, digest.to_string()), |row| row.get(0))
+        .optional()?;
+    Ok(id)
+}
+
+/// Keeps a manifest longer, since somebody who may push was told that it is here. Says whether it still is.
+#[derive(Debug, Clone)]
+pub struct KeepManifest {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub digest: Digest,
+    /// Until when.
+    pub kept_until: Timestamp,
+}
+
+impl WriteQuery for KeepManifest {
+    type Output = bool;
+    type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
+
+    fn run(self, tx: &Connection) -> Result<bool, DbError> {
+        let Some(repository) = repositories::find(tx, &self.repository)? else { return Ok(false) };
+        let Some(id) = find(tx, repository, &self.digest)? else { return Ok(false) };
+        keep(tx, id, self.kept_until)
+    }
+}
+
+/// Deletes a manifest with its tags, references and the referrer entry that it made. What it referred to, and what refers
+/// to it as its subject, is kept for `grace` from now. Says whether it was there.
+#[derive(Debug, Clone)]
 pub struct DeleteManifest {
     /// Where.
     pub repository: RepositoryName,
     /// Which.
     pub digest: Digest,
-    /// Until when its blobs are kept without a reference.
+    /// Until when what it held is kept without a reference.
     pub kept_until: Timestamp,
 }
 
@@ -294,33 +339,44 @@ impl WriteQuery for DeleteManifest {
     type Output = bool;
     type Error = DbError;
 
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
+
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let Some(repository) = repositories::find(tx, &self.repository)? else { return Ok(false) };
-        let id: Option<i64> = tx
-            .prepare_cached("SELECT id FROM manifests WHERE repository_id = ?1 AND digest = ?2")?
-            .query_row((repository.0, self.digest.to_string()), |row| row.get(0))
-            .optional()?;
-        let Some(id) = id else { return Ok(false) };
+        let Some(id) = find(tx, repository, &self.digest)? else { return Ok(false) };
         delete(tx, repository, id, self.kept_until)?;
         Ok(true)
     }
 }
 
-/// Deletes the manifest with what hangs on it; what it referred to is kept until then.
+/// Deletes the manifest with what hangs on it; what it held is kept until then.
 pub(super) fn delete(
     tx: &Connection,
     repository: RepositoryId,
     id: i64,
     kept_until: Timestamp,
 ) -> Result<(), DbError> {
-    tx.prepare_cached(
+    for kept in [
         "UPDATE repository_blobs SET kept_until = max(kept_until, ?3)
           WHERE repository_id = ?1
-            AND blob_id IN (SELECT blobs.id FROM manifest_blobs
-                              CROSS JOIN blobs ON blobs.digest = manifest_blobs.digest
-                             WHERE manifest_blobs.manifest_id = ?2)",
-    )?
-    .execute((repository.0, id, kept_until.as_millis()))?;
+            AND blob_id IN (SELECT blobs.id FROM manifest_references
+                              CROSS JOIN blobs ON blobs.digest = manifest_references.digest
+                             WHERE manifest_references.manifest_id = ?2)",
+        "UPDATE manifest_ties SET kept_until = max(kept_until, ?3)
+          WHERE manifest_id IN (SELECT manifests.id FROM manifest_references
+                                  CROSS JOIN manifests ON manifests.repository_id = ?1
+                                                      AND manifests.digest = manifest_references.digest
+                                 WHERE manifest_references.manifest_id = ?2 AND holds = 1)",
+        "UPDATE manifest_ties SET kept_until = max(kept_until, ?3)
+          WHERE manifest_id IN (SELECT referrers.id FROM manifests
+                                  CROSS JOIN manifests AS referrers ON referrers.repository_id = ?1
+                                                                   AND referrers.subject = manifests.digest
+                                 WHERE manifests.id = ?2)",
+    ] {
+        tx.prepare_cached(kept)?.execute((repository.0, id, kept_until.as_millis()))?;
+    }
     tx.prepare_cached("DELETE FROM manifests WHERE id = ?1")?.execute([id])?;
     Ok(())
 }

@@ -3,13 +3,21 @@
 pub mod audit;
 pub mod blobs;
 pub mod collection;
+pub mod commits;
+pub mod descriptions;
 pub mod dry_run;
+pub mod facts;
+#[cfg(test)]
+mod growth;
 pub mod identity;
 pub mod manifests;
+pub mod permission;
 pub mod policy_rules;
+pub mod references;
 pub mod referrers;
 pub mod repositories;
 pub mod snapshots;
+pub mod strays;
 pub mod sweeps;
 pub mod tags;
 pub mod times;
@@ -22,7 +30,8 @@ pub(crate) mod testing {
 
     use rusqlite::Connection;
 
-    use crate::domain::{RepositoryName, Timestamp};
+    use super::manifests::PublishManifest;
+    use crate::domain::{Manifest, RepositoryName, Timestamp};
 
     /// The moment at which these tests play.
     pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -36,5 +45,18 @@ pub(crate) mod testing {
 
     pub(crate) fn name(text: &str) -> RepositoryName {
         text.parse().unwrap()
+    }
+
+    /// The push of a manifest with all that it needs, by nobody in particular.
+    pub(crate) fn push(at: &str, manifest: Manifest, tags: &[&str]) -> PublishManifest {
+        PublishManifest {
+            repository: name(at),
+            manifest,
+            tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+            allow_sparse: false,
+            now: NOW,
+            kept_until: NOW,
+            pushed_by: String::new(),
+        }
     }
 }

@@ -79,6 +79,11 @@ fn page(
     Ok(Page { items, more: false })
 }
 
+/// Those of one type, which is the same in any letter case (RFC 6838 §4.2).
+const OF_A_TYPE: &str = "SELECT digest, media_type, size, artifact_type, annotations FROM manifests
+  WHERE repository_id = ?1 AND subject = ?2 AND artifact_type = ?3 COLLATE NOCASE AND digest > ?4
+  ORDER BY digest LIMIT ?5";
+
 impl ReadQuery for ListReferrers {
     type Output = Page<Referrer>;
 
@@ -89,11 +94,7 @@ impl ReadQuery for ListReferrers {
         let (subject, limit) = (self.subject.to_string(), self.limit.saturating_add(1));
         match self.artifact_type {
             Some(artifact_type) => {
-                let mut query = db.prepare_cached(
-                    "SELECT digest, media_type, size, artifact_type, annotations FROM manifests
-                      WHERE repository_id = ?1 AND subject = ?2 AND artifact_type = ?3 AND digest > ?4
-                      ORDER BY digest LIMIT ?5",
-                )?;
+                let mut query = db.prepare_cached(OF_A_TYPE)?;
                 let of = (repository.0, subject, artifact_type, self.after, limit);
                 page(query.query_map(of, referrer)?, self.limit)
             }
@@ -163,6 +164,27 @@ mod tests {
             // With what is beside the annotations the third is too much, and the large ones come alone.
             assert_eq!(pages(&db, artifact_type, 1000), [2, 1, 1, 1, 2], "{artifact_type:?}");
         }
+    }
+
+    #[test]
+    fn a_type_is_found_in_any_letter_case_by_the_index() {
+        let db = with_referrers(&[1, 1]);
+        assert_eq!(pages(&db, Some("Test/TYPE"), 1000), [2]);
+        assert_eq!(pages(&db, Some("test/types"), 1000), [0]);
+        let plan: Vec<String> = db
+            .prepare(&format!("EXPLAIN QUERY PLAN {OF_A_TYPE}"))
+            .unwrap()
+            .query_map((1, "", "", "", 9), |row| row.get(3))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert!(
+            plan.len() == 1
+                && plan[0].contains(
+                    "manifests_by_subject_and_type (repository_id=? AND subject=? AND artifact_type=?"
+                ),
+            "{plan:?}"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
 use crate::domain::{Page, RepositoryName, Timestamp};
 
 /// A repository's row id.
@@ -87,16 +87,16 @@ pub struct RepositorySummary {
     pub exclusive_bytes: u64,
 }
 
-const SUMMARY: &str =
+pub(super) const SUMMARY: &str =
     "name, created_at, tag_count, manifest_count, blob_count, logical_bytes, exclusive_bytes";
 
-type SummaryColumns = (String, i64, u64, u64, u64, u64, u64);
+pub(super) type SummaryColumns = (String, i64, u64, u64, u64, u64, u64);
 
-fn summary_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<SummaryColumns> {
+pub(super) fn summary_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<SummaryColumns> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
 }
 
-fn summary(columns: SummaryColumns) -> Result<RepositorySummary, DbError> {
+pub(super) fn summary(columns: SummaryColumns) -> Result<RepositorySummary, DbError> {
     let (name, created_at, tags, manifests, blobs, logical_bytes, exclusive_bytes) = columns;
     let (name, created_at) = (crate::db::parse("repository name", name)?, Timestamp::from_millis(created_at));
     Ok(RepositorySummary { name, created_at, tags, manifests, blobs, logical_bytes, exclusive_bytes })
@@ -126,60 +126,8 @@ impl ReadQuery for SummarizeRepositories {
     }
 }
 
-/// A tag with what it points at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TagSummary {
-    /// The tag.
-    pub name: String,
-    /// Its manifest's digest.
-    pub digest: String,
-    /// Its manifest's media type.
-    pub media_type: String,
-    /// Its manifest's size in bytes.
-    pub size: u64,
-    /// When it was set.
-    pub updated_at: Timestamp,
-}
-
-/// One repository with its sizes and a page of its tags.
-#[derive(Debug)]
-pub struct DescribeRepository {
-    /// Which.
-    pub name: RepositoryName,
-    /// Where the page of tags begins: tags greater than this.
-    pub after: String,
-    /// Most tags.
-    pub limit: usize,
-}
-
-impl ReadQuery for DescribeRepository {
-    type Output = Option<(RepositorySummary, Vec<TagSummary>)>;
-
-    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
-        let Some(id) = find(db, &self.name)? else { return Ok(None) };
-        let found = db
-            .prepare_cached(&format!("SELECT {SUMMARY} FROM repositories WHERE id = ?1"))?
-            .query_row([id.0], summary_columns)?;
-        let mut statement = db.prepare_cached(
-            "SELECT tags.name, manifests.digest, manifests.media_type, manifests.size, tags.updated_at
-               FROM tags CROSS JOIN manifests ON manifests.id = tags.manifest_id
-              WHERE tags.repository_id = ?1 AND tags.name > ?2 ORDER BY tags.name LIMIT ?3",
-        )?;
-        let tags = statement.query_map((id.0, self.after, self.limit), |row| {
-            Ok(TagSummary {
-                name: row.get(0)?,
-                digest: row.get(1)?,
-                media_type: row.get(2)?,
-                size: row.get(3)?,
-                updated_at: Timestamp::from_millis(row.get(4)?),
-            })
-        })?;
-        Ok(Some((summary(found)?, tags.collect::<Result<_, _>>()?)))
-    }
-}
-
 /// Deletes a repository with all in it. Its blobs' rows and files stay for the collector. Says whether it was there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DeleteRepository {
     /// Which.
     pub name: RepositoryName,
@@ -190,6 +138,10 @@ pub struct DeleteRepository {
 impl WriteQuery for DeleteRepository {
     type Output = bool;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let Some(id) = find(tx, &self.name)? else { return Ok(false) };

@@ -2,14 +2,14 @@
 
 use rusqlite::Connection;
 
-use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
 use crate::domain::{Digest, Timestamp};
 
 /// Reports that are kept.
 const KEPT: usize = 1000;
 
 /// Remembers that a snapshot began, and answers its number.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct InsertSnapshot {
     /// The name of its directory.
     pub name: String,
@@ -22,6 +22,10 @@ pub struct InsertSnapshot {
 impl WriteQuery for InsertSnapshot {
     type Output = i64;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Adds
+    }
 
     fn run(self, tx: &Connection) -> Result<i64, DbError> {
         tx.prepare_cached("INSERT INTO snapshots (name, started_at, report) VALUES (?1, ?2, ?3)")?
@@ -36,7 +40,7 @@ impl WriteQuery for InsertSnapshot {
 }
 
 /// Keeps the report of a snapshot that ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FinishSnapshot {
     /// Which.
     pub id: i64,
@@ -49,6 +53,10 @@ pub struct FinishSnapshot {
 impl WriteQuery for FinishSnapshot {
     type Output = ();
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         tx.prepare_cached("UPDATE snapshots SET finished_at = ?2, report = ?3 WHERE id = ?1")?.execute((
@@ -128,12 +136,16 @@ impl ReadQuery for OwnSnapshots {
 ///
 /// The asker holds the digest's reservation and has found the file bad under it, so that no push that was answered
 /// with 201 meanwhile is undone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MarkBad(pub Digest);
 
 impl WriteQuery for MarkBad {
     type Output = bool;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let marked = tx

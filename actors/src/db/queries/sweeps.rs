@@ -2,14 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
 use crate::domain::Timestamp;
 
 /// Reports that are kept.
 const KEPT: usize = 1000;
 
 /// Remembers that a sweep began, and answers its number.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct InsertSweep {
     /// When.
     pub started_at: Timestamp,
@@ -20,6 +20,10 @@ pub struct InsertSweep {
 impl WriteQuery for InsertSweep {
     type Output = i64;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<i64, DbError> {
         tx.prepare_cached("INSERT INTO sweeps (started_at, report) VALUES (?1, ?2)")?
@@ -34,7 +38,7 @@ impl WriteQuery for InsertSweep {
 }
 
 /// Keeps the report of a sweep that ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FinishSweep {
     /// Which.
     pub id: i64,
@@ -47,6 +51,10 @@ pub struct FinishSweep {
 impl WriteQuery for FinishSweep {
     type Output = ();
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         tx.prepare_cached("UPDATE sweeps SET finished_at = ?2, report = ?3 WHERE id = ?1")?.execute((
@@ -100,10 +108,15 @@ impl ReadQuery for ListSweeps {
     }
 }
 
-/// Something that a sweep would take.
+/// The kind of a file without a row that would go.
+pub const STRAY: &str = "stray";
+/// The kind of one that stays for now.
+pub const WAITING_STRAY: &str = "waiting_stray";
+
+/// Something that a sweep would take, or a file without a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Item {
-    /// `manifest`, `blob`, `upload` or `stray`.
+    /// `manifest`, `blob`, `upload`, `stray` or `waiting_stray`.
     pub kind: &'static str,
     /// Where it is, or was last; empty for a stray file.
     pub repository: String,
@@ -113,8 +126,17 @@ pub struct Item {
     pub bytes: u64,
 }
 
+impl Item {
+    /// A file without a row stays for now; anything else goes.
+    pub fn stays(&mut self) {
+        if self.kind == STRAY {
+            self.kind = WAITING_STRAY;
+        }
+    }
+}
+
 /// Keeps some of what a dry run found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SaveItems {
     /// The dry run.
     pub sweep: i64,
@@ -127,6 +149,10 @@ pub struct SaveItems {
 impl WriteQuery for SaveItems {
     type Output = ();
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Adds
+    }
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         let mut insert = tx.prepare_cached(
@@ -147,7 +173,7 @@ impl WriteQuery for SaveItems {
 }
 
 /// Forgets some of what dry runs before this one found, and says whether there may be more.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DropItems {
     /// The dry run whose findings stay.
     pub before: i64,
@@ -158,6 +184,10 @@ pub struct DropItems {
 impl WriteQuery for DropItems {
     type Output = bool;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let dropped = tx

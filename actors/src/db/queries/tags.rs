@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::repositories;
-use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
 use crate::domain::{Page, RepositoryName, Tag, Timestamp};
 
 /// Tags after `after`, in byte order; `None` when there is no such repository.
@@ -33,7 +33,7 @@ impl ReadQuery for ListTags {
 }
 
 /// Takes a tag away; the manifest stays. Says whether it was there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DeleteTag {
     /// Where.
     pub repository: RepositoryName,
@@ -46,6 +46,10 @@ pub struct DeleteTag {
 impl WriteQuery for DeleteTag {
     type Output = bool;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let Some(repository) = repositories::find(tx, &self.repository)? else { return Ok(false) };

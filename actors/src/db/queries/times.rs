@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
 use crate::domain::Timestamp;
 
 /// Notes the time, for the next run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NoteTime(pub Timestamp);
 
 impl WriteQuery for NoteTime {
     type Output = ();
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         tx.prepare_cached(
@@ -70,10 +74,12 @@ pub struct Lifetimes {
     pub upload_expiry: Duration,
     /// Of untagged manifests; for ever when there is none.
     pub untagged_after: Option<Duration>,
+    /// Of files without a row.
+    pub stray: Duration,
 }
 
 /// Settles the times of all but the audit log, and notes the time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SettleTimes {
     /// When this run begins.
     pub now: Timestamp,
@@ -86,6 +92,10 @@ pub struct SettleTimes {
 impl WriteQuery for SettleTimes {
     type Output = ();
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         if self.earlier.newest > self.now {
@@ -107,9 +117,11 @@ impl SettleTimes {
                 now,
             ),
             ("UPDATE manifest_ties SET untagged_since = ?1 WHERE untagged_since > ?1", now),
+            ("UPDATE strays SET first_seen = ?1 WHERE first_seen > ?1", now),
             ("UPDATE tokens SET expires_at = expires_at - (created_at - ?1), created_at = ?1 WHERE created_at > ?1", now),
             ("UPDATE tokens SET last_used_at = ?1 WHERE last_used_at > ?1", now),
             ("UPDATE repository_blobs SET kept_until = ?1 WHERE kept_until > ?1", kept_until),
+            ("UPDATE manifest_ties SET kept_until = ?1 WHERE kept_until > ?1", kept_until),
             ("UPDATE blobs SET kept_until = ?1 WHERE kept_until > ?1", kept_until),
         ] {
             tx.execute(sql, [latest])?;
@@ -119,11 +131,12 @@ impl SettleTimes {
 
     /// What ran out since the last run stopped gets at least `grace` from now.
     fn give_time(&self, tx: &Connection) -> Result<(), DbError> {
-        let Lifetimes { grace, upload_expiry, untagged_after, .. } = self.lifetimes;
+        let Lifetimes { grace, upload_expiry, untagged_after, stray, .. } = self.lifetimes;
         let stopped = self.earlier.stopped;
         let kept = (stopped.as_millis(), self.now.as_millis(), self.now.after(grace).as_millis());
         tx.execute(KEPT_LINKS, kept)?;
         tx.execute(KEPT_BLOBS, kept)?;
+        tx.execute(KEPT_TIES, kept)?;
         let lived = |life: Duration| {
             let since = self.now.after(grace).before(life).min(self.now);
             (stopped.before(life).as_millis(), self.now.before(life).as_millis(), since.as_millis())
@@ -132,6 +145,7 @@ impl SettleTimes {
         if let Some(life) = untagged_after {
             tx.execute(KEPT_MANIFESTS, lived(life))?;
         }
+        tx.execute(KEPT_STRAYS, lived(stray))?;
         Ok(())
     }
 }
@@ -140,15 +154,19 @@ const KEPT_LINKS: &str = "UPDATE repository_blobs SET kept_until = ?3
   WHERE reference_count = 0 AND kept_until > ?1 AND kept_until <= ?2";
 const KEPT_BLOBS: &str = "UPDATE blobs SET kept_until = ?3
   WHERE link_count = 0 AND kept_until > ?1 AND kept_until <= ?2";
+const KEPT_TIES: &str = "UPDATE manifest_ties SET kept_until = ?3
+  WHERE kept_until > 0 AND kept_until > ?1 AND kept_until <= ?2";
 const KEPT_UPLOADS: &str =
     "UPDATE uploads SET last_active_at = ?3 WHERE last_active_at > ?1 AND last_active_at <= ?2";
 /// Children of an index too, which is taken with it or before it: of all that have no tag, once at a start.
 const KEPT_MANIFESTS: &str =
     "UPDATE manifest_ties SET untagged_since = ?3 WHERE untagged_since > ?1 AND untagged_since <= ?2";
+/// There are as few of them as crashes left.
+const KEPT_STRAYS: &str = "UPDATE strays SET first_seen = ?3 WHERE first_seen > ?1 AND first_seen <= ?2";
 
 /// Brings entries of the audit log back whose time is of the future, and keeps what their clock said among their details.
 /// Answers how many.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SettleAudit {
     /// The time.
     pub now: Timestamp,
@@ -166,6 +184,10 @@ const SETTLED: &str = "UPDATE audit_log
 impl WriteQuery for SettleAudit {
     type Output = usize;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<usize, DbError> {
         Ok(tx.prepare_cached(SETTLED)?.execute((self.now.as_millis(), self.limit))?)
@@ -216,7 +238,7 @@ mod tests {
     #[test]
     fn what_ran_out_meanwhile_is_found_through_an_index() {
         let db = database();
-        for sql in [KEPT_LINKS, KEPT_BLOBS, KEPT_UPLOADS, SETTLED] {
+        for sql in [KEPT_LINKS, KEPT_BLOBS, KEPT_TIES, KEPT_UPLOADS, SETTLED] {
             let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let values = vec![1_i64; sql.matches("?3").count() + 2];
             let steps = plan.query_map(rusqlite::params_from_iter(values), |row| row.get(3)).unwrap();

@@ -3,8 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
-use crate::db::{DbError, ReadQuery, WriteQuery};
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
 use crate::domain::{Algorithm, Principal, RepositoryName, Timestamp};
+use crate::upload::fairness::Standing;
 
 /// An upload as its row describes it.
 #[derive(Debug, Clone)]
@@ -62,12 +63,16 @@ fn parse_row(columns: Columns) -> Result<UploadRow, DbError> {
 }
 
 /// Remembers a new upload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct InsertUpload(pub UploadRow);
 
 impl WriteQuery for InsertUpload {
     type Output = ();
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Adds
+    }
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         let Self(row) = self;
@@ -107,12 +112,16 @@ impl ReadQuery for FindUpload {
 }
 
 /// The upload's row, if there is one, as the changes leave it that were asked for before, answered or not.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SettledUpload(pub Uuid);
 
 impl WriteQuery for SettledUpload {
     type Output = Option<UploadRow>;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<Self::Output, DbError> {
         FindUpload(self.0).run(tx)
@@ -120,7 +129,7 @@ impl WriteQuery for SettledUpload {
 }
 
 /// Moves an upload's offset: the bytes before it are durable. Says whether the upload is still there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AdvanceUpload {
     /// Which.
     pub id: Uuid,
@@ -134,6 +143,10 @@ impl WriteQuery for AdvanceUpload {
     type Output = bool;
     type Error = DbError;
 
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
+
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let changed = tx
             .prepare_cached("UPDATE uploads SET bytes = ?2, last_active_at = ?3 WHERE id = ?1")?
@@ -143,12 +156,16 @@ impl WriteQuery for AdvanceUpload {
 }
 
 /// Forgets an upload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DeleteUpload(pub Uuid);
 
 impl WriteQuery for DeleteUpload {
     type Output = ();
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<(), DbError> {
         tx.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([self.0.to_string()])?;
@@ -157,7 +174,7 @@ impl WriteQuery for DeleteUpload {
 }
 
 /// Forgets an upload in which nothing was acknowledged since `before`. Says whether it did.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ExpireUpload {
     /// Which.
     pub id: Uuid,
@@ -168,6 +185,10 @@ pub struct ExpireUpload {
 impl WriteQuery for ExpireUpload {
     type Output = bool;
     type Error = DbError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
 
     fn run(self, tx: &Connection) -> Result<bool, DbError> {
         let expired = tx
@@ -211,6 +232,28 @@ impl ReadQuery for IdleUploads {
             .query_map((self.before.as_millis(), self.limit), |row| row.get(0))?
             .collect::<Result<Vec<String>, _>>()?;
         Ok(crate::db::readable(ids.into_iter().map(|id| crate::db::parse("upload id", id))))
+    }
+}
+
+/// Every upload with who holds its place.
+#[derive(Debug)]
+pub struct StandingUploads;
+
+impl ReadQuery for StandingUploads {
+    type Output = Vec<Standing>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let mut statement =
+            db.prepare_cached("SELECT id, owner ->> '$.subject', bytes, last_active_at FROM uploads")?;
+        let rows = statement.query_map([], |row| {
+            let (owner, last_active): (Option<String>, i64) = (row.get(1)?, row.get(3)?);
+            Ok((row.get::<_, String>(0)?, owner.unwrap_or_default(), row.get(2)?, last_active))
+        })?;
+        let standing = |(id, owner, bytes, last_active)| -> Result<Standing, DbError> {
+            let id = crate::db::parse("upload id", id)?;
+            Ok(Standing { id, owner, bytes, last_active: Timestamp::from_millis(last_active) })
+        };
+        Ok(crate::db::readable(rows.collect::<Result<Vec<_>, _>>()?.into_iter().map(standing)))
     }
 }
 

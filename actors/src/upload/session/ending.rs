@@ -7,6 +7,7 @@ use super::{Session, Shared};
 use crate::ask::AskError;
 use crate::db::DbError;
 use crate::db::queries::audit::Audited;
+use crate::db::queries::permission::{Caller, Permitted};
 use crate::db::queries::uploads::{DeleteUpload, ExpireUpload};
 use crate::domain::{Event, Origin, Timestamp};
 use crate::upload::{UploadError, asked, undecided};
@@ -20,14 +21,20 @@ pub(in crate::upload) enum Ending {
         since: Timestamp,
     },
     /// Somebody cancelled it, and that is recorded with the change.
-    Cancelled {
-        /// Who.
-        origin: Origin,
-        /// What is recorded.
-        event: Event,
-    },
+    Cancelled(Box<Cancellation>),
     /// Its row is gone already.
     Forgotten,
+}
+
+/// Who cancels an upload.
+#[derive(Debug)]
+pub(in crate::upload) struct Cancellation {
+    /// Who.
+    pub(in crate::upload) origin: Origin,
+    /// What is recorded.
+    pub(in crate::upload) event: Event,
+    /// Who must still be allowed to; it goes on otherwise.
+    pub(in crate::upload) caller: Option<Caller>,
 }
 
 impl Ending {
@@ -36,7 +43,7 @@ impl Ending {
         matches!(self, Self::Idle { since } if active > Some(*since))
     }
 
-    /// Forgets the upload's row, unless what happened in it meanwhile spares it. Says whether it did.
+    /// Forgets the upload's row, unless what happened meanwhile in it, or to who asked, spares it. Says whether it did.
     pub(in crate::upload) async fn forget_row(
         self,
         shared: &Shared,
@@ -44,10 +51,12 @@ impl Ending {
     ) -> Result<bool, AskError<DbError>> {
         match self {
             Self::Idle { since } => shared.db.write(ExpireUpload { id, before: since }).await,
-            Self::Cancelled { origin, event } => {
+            Self::Cancelled(cancellation) => {
+                let Cancellation { origin, event, caller } = *cancellation;
                 let (query, now) = (DeleteUpload(id), shared.clock.now());
                 let describe = move |(): &()| vec![event];
-                shared.db.write(Audited { query, origin, now, describe }).await.map(|()| true)
+                let query = Audited { query, origin, now, describe };
+                Ok(shared.db.write(Permitted { query, caller }).await?.is_some())
             }
             Self::Forgotten => Ok(true),
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::blob_store::durable::spare_name;
 use crate::domain::Hasher;
-use crate::fs::{Fs, WriteFile};
+use crate::fs::{Fs, ReadFile, WriteFile};
 
 /// How much is read at once, in bytes.
 const PIECE: usize = 512 * 1024;
@@ -53,8 +53,13 @@ fn copy_start(fs: &dyn Fs, from: &Path, to: &Path, length: u64) -> io::Result<()
 }
 
 /// Hashes the first `length` bytes of a file.
-pub(crate) fn hash_file(fs: &dyn Fs, path: &Path, length: u64, mut hasher: Hasher) -> io::Result<Hasher> {
-    read_start(fs, path, length, |piece| {
+pub(crate) fn hash_file(fs: &dyn Fs, path: &Path, length: u64, hasher: Hasher) -> io::Result<Hasher> {
+    hash_start(fs.open_to_read(path)?.as_ref(), length, hasher)
+}
+
+/// The same of a file that is open.
+pub(super) fn hash_start(file: &dyn ReadFile, length: u64, mut hasher: Hasher) -> io::Result<Hasher> {
+    read_open(file, length, |piece| {
         hasher.update(piece);
         Ok(())
     })?;
@@ -62,14 +67,21 @@ pub(crate) fn hash_file(fs: &dyn Fs, path: &Path, length: u64, mut hasher: Hashe
 }
 
 /// Reads the first `length` bytes of a file; `UnexpectedEof` when it has fewer.
-fn read_start(
+pub(crate) fn read_start(
     fs: &dyn Fs,
     path: &Path,
     length: u64,
+    take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    read_open(fs.open_to_read(path)?.as_ref(), length, take)
+}
+
+fn read_open(
+    file: &dyn ReadFile,
+    length: u64,
     mut take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let file = fs.open_to_read(path)?;
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; usize::try_from(length).unwrap_or(PIECE).min(PIECE)];
     let mut at = 0;
     while at < length {
         let wanted = buffer.len().min(usize::try_from(length - at).unwrap_or(usize::MAX));

@@ -10,16 +10,16 @@ use actix::{ActorFutureExt, AtomicResponse, Context, Handler, Message, WrapFutur
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Session, Shared, hash_file};
+use super::{Session, Shared, hash_file, hash_start};
 use crate::ask::AskError;
-use crate::blob_store::{BlobError, Check, Publish, Remove, Reservation, Reserve, durable};
+use crate::blob_store::{BlobError, Check, Open, Publish, Remove, Reservation, Reserve, durable};
 use crate::db::DbError;
 use crate::db::queries::audit::Audited;
 use crate::db::queries::blobs::{FindGoodBlob, LinkBlob, Linked};
 use crate::db::queries::uploads::DeleteUpload;
 use crate::db::writer::Holding;
 use crate::domain::{Digest, Event, EventName, Hasher, Origin, RepositoryName};
-use crate::fs::WriteFile;
+use crate::fs::{ReadFile, WriteFile};
 use crate::upload::state::verify;
 use crate::upload::{Refusal, UploadError, asked, undecided};
 
@@ -85,7 +85,7 @@ impl Handler<Finish> for Session {
             shared: self.shared.clone(),
             repository: self.repository.clone(),
             row: self.has_row().then_some(self.id),
-            path: self.shared.path(self.id),
+            path: self.path(),
             acknowledged: self.progress.acknowledged(),
             size: self.progress.received(),
             digest,
@@ -126,8 +126,9 @@ impl Session {
             }
             Finished::AsBefore(error, file) => {
                 self.file = file;
+                let error = self.judged(error, context);
                 self.forget_turn(turn, context);
-                self.next_turn(context);
+                self.next_turn();
                 Err(error)
             }
             Finished::Rests(error) => {
@@ -181,7 +182,7 @@ impl Job {
         };
         if found == Found::Good {
             // The good file stays; this copy of it goes when the session ends.
-            return match self.record(reservation).await {
+            return match self.record(Arc::new(reservation)).await {
                 Ok(()) => Finished::Done(self.size),
                 Err(error) => Finished::unrecorded(error, file),
             };
@@ -217,19 +218,43 @@ impl Job {
         let Some(size) = self.shared.db.read(FindGoodBlob { digest }).await.map_err(asked)? else {
             return Ok(Found::Nothing);
         };
-        match self.shared.reader.ask(Check { digest, size }).await {
-            Ok(()) => Ok(Found::Good),
+        let reader = &self.shared.reader;
+        let looked = match self.shared.verify_on_push {
+            true => reader.ask(Open { digest, size }).await.map(Some),
+            false => reader.ask(Check { digest, size }).await.map(|()| None),
+        };
+        match looked {
+            Ok(Some(file)) => self.compare(file).await,
+            Ok(None) => Ok(Found::Good),
             Err(AskError::Refused(BlobError::Missing(_) | BlobError::Length { .. })) => Ok(Found::Damaged),
             Err(error) => Err(asked(error)),
         }
     }
 
-    /// The name of the file that becomes the blob's. Where acknowledged bytes rest on the upload's own, it is another.
+    /// Reads the stored file. One that has other bytes, or cannot be read, is replaced by these, which are right.
+    async fn compare(&self, file: Arc<dyn ReadFile>) -> Result<Found, UploadError> {
+        let digest = self.digest;
+        let hash = move || hash_start(file.as_ref(), file.len(), Hasher::new(digest.algorithm()));
+        let hashed = actix_rt::task::spawn_blocking(hash).await.map_err(std::io::Error::from)?;
+        let found = match hashed.map(Hasher::finish) {
+            Ok(found) if found == digest => return Ok(Found::Good),
+            Ok(found) => format!("has other bytes: they are {found}"),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        log::error!("corruption: the file of {digest} {found}; what was pushed replaces it");
+        Ok(Found::Damaged)
+    }
+
+    /// The name of the file that becomes the blob's. A store that is late moves whatever has it by then, so it is one that nothing
+    /// has had or will have: where acknowledged bytes rest on the upload's own name, a second one. An upload without a row never
+    /// goes on, and its name is as good.
     fn name_to_move(&self) -> std::io::Result<PathBuf> {
-        if self.acknowledged == 0 {
-            return Ok(self.path.clone());
+        let fs = self.shared.fs.as_ref();
+        match (self.row, self.acknowledged) {
+            (None, _) => Ok(self.path.clone()),
+            (Some(_), 0) => durable::other_name(fs, &self.path),
+            (Some(_), _) => durable::second_name(fs, &self.path),
         }
-        durable::second_name(self.shared.fs.as_ref(), &self.path)
     }
 
     /// Takes away the name that was to become the blob's: a store that is late must not move it when others wait no more.
@@ -249,7 +274,7 @@ impl Job {
     }
 
     /// Makes the blob visible; the row, the link and the audit entry are one commit, which holds the reservation.
-    async fn record(&self, held: impl Send + 'static) -> Result<(), AskError<DbError>> {
+    async fn record(&self, held: Arc<Reservation>) -> Result<(), AskError<DbError>> {
         let now = self.shared.clock.now();
         let (repository, digest, size) = (self.repository.clone(), self.digest, self.size);
         let kept_until = now.after(self.shared.keep);

@@ -105,6 +105,7 @@ impl Run<'_> {
         let (phase, sampling) = (Phase::default(), AtomicBool::new(true));
         let mut sum = Tally::default();
         let (before, took, after, own, resident) = thread::scope(|scope| {
+            let ending = Ending { phase: &phase, sampling: &sampling };
             let workers: Vec<_> = workers.into_iter().map(|work| scope.spawn(|| work(&phase))).collect();
             if let End::After(time) | End::When(time, _) = self.end {
                 thread::sleep((time / 5).min(Duration::from_millis(500)));
@@ -140,7 +141,7 @@ impl Run<'_> {
                 (took, after) = (began.elapsed(), Usage::of(self.pids)?);
             }
             ended?;
-            sampling.store(false, Ordering::Relaxed);
+            drop(ending);
             let resident = sampler.join().unwrap_or_default();
             anyhow::Ok((before, took, after, Usage::own()?.cpu - own.cpu, resident))
         })?;
@@ -157,6 +158,19 @@ impl Run<'_> {
         }
         println!("{line}");
         Ok(good)
+    }
+}
+
+/// Ends what a scope would wait for, also when measuring fails.
+struct Ending<'a> {
+    phase: &'a Phase,
+    sampling: &'a AtomicBool,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.phase.now.store(OVER, Ordering::Relaxed);
+        self.sampling.store(false, Ordering::Relaxed);
     }
 }
 

@@ -7,7 +7,8 @@ use anyhow::Context;
 use mcr_actors::blob_store::Layout;
 use mcr_bench::content::{digest, small_blob};
 
-use crate::{Arguments, rows};
+use crate::arguments::Arguments;
+use crate::rows;
 
 /// Starts the threads; each makes every so manieth file.
 pub(crate) fn start(

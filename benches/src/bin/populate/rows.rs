@@ -12,7 +12,7 @@ use mcr_actors::domain::{Algorithm, Manifest, MediaType, RepositoryName, Tag, Ti
 use mcr_bench::content::{Part, digest, image, small_blob};
 use rusqlite::Connection;
 
-use crate::Arguments;
+use crate::arguments::Arguments;
 
 /// The blob that all manifests without blobs of their own refer to.
 pub(crate) const SHARED: &[u8] = b"{}";
@@ -173,8 +173,16 @@ impl<'a> Rows<'a> {
         let media_type = MediaType::parse(MediaType::OCI_MANIFEST).context("a media type")?;
         let manifest = Manifest::parse(Algorithm::Sha256, media_type, body.to_owned().into())?;
         let part = Part { digest: manifest.digest, size: body.len() as u64 };
-        let (repository, now) = (repository.clone(), self.now);
-        self.run(PublishManifest { repository, manifest, tags, allow_sparse: false, now })?;
+        let (repository, now, kept_until) = (repository.clone(), self.now, self.kept_until);
+        self.run(PublishManifest {
+            repository,
+            manifest,
+            tags,
+            allow_sparse: false,
+            now,
+            kept_until,
+            pushed_by: String::new(),
+        })?;
         Ok(part)
     }
 

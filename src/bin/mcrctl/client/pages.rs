@@ -9,10 +9,10 @@ const PAGE: usize = 1000;
 
 /// A part of a list.
 pub(crate) struct Page {
-    /// How many entries the whole list has, where the server says so.
-    pub(crate) total: Option<u64>,
     /// The entries.
     pub(crate) items: Vec<Value>,
+    /// How many entries the whole list has, as far as that is known by now.
+    pub(crate) total: Option<u64>,
     /// Whether it is the last one asked for though there are more.
     pub(crate) is_cut: bool,
 }
@@ -24,32 +24,48 @@ pub(crate) struct Pages<'a> {
     query: Vec<(String, String)>,
     page: usize,
     left: Option<usize>,
+    begin: usize,
+    /// The place after the last entry seen.
     offset: usize,
     /// Where the server says that the next page begins; it does so where nothing must be passed over to get there.
     cursor: Option<String>,
+    /// What the first page said. Those that begin at a cursor count from there.
+    total: Option<u64>,
     has_ended: bool,
 }
 
-impl<'a> Pages<'a> {
-    pub(super) fn new(
-        client: &'a Client,
+impl Client {
+    /// A list from `offset` on, page by page: at most `limit` entries, or all of them.
+    pub(crate) fn pages(
+        &self,
         path: &str,
         query: &[(&str, &str)],
         limit: Option<usize>,
         offset: usize,
-    ) -> Self {
-        let query = query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let path = path.to_owned();
-        Self { client, path, query, page: PAGE, left: limit, offset, cursor: None, has_ended: false }
+    ) -> Pages<'_> {
+        Pages {
+            client: self,
+            path: path.to_owned(),
+            query: query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            page: PAGE,
+            left: limit,
+            begin: offset,
+            offset,
+            cursor: None,
+            total: None,
+            has_ended: false,
+        }
     }
+}
 
+impl Pages<'_> {
     /// The same in pages of at most so many.
     pub(crate) fn of(self, page: usize) -> Self {
         Self { page, ..self }
     }
 
-    fn fetch(&mut self) -> anyhow::Result<Page> {
-        let wanted = self.left.unwrap_or(self.page).min(self.page);
+    /// So many entries after what was seen.
+    fn ask(&self, wanted: usize) -> anyhow::Result<Value> {
         let begin = match &self.cursor {
             Some(cursor) => ("last", cursor.clone()),
             None => ("offset", self.offset.to_string()),
@@ -58,15 +74,46 @@ impl<'a> Pages<'a> {
         let mut pairs: Vec<(&str, &str)> =
             self.query.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         pairs.extend([("n", n.as_str()), (begin.0, begin.1.as_str())]);
-        let page = self.client.get(&format!("{}?{}", self.path, mcr::http::query::encode(&pairs)))?;
+        self.client.get(&format!("{}?{}", self.path, mcr::http::query::encode(&pairs)))
+    }
+
+    fn fetch(&mut self) -> anyhow::Result<Page> {
+        let wanted = self.left.unwrap_or(self.page).min(self.page);
+        let page = self.ask(wanted)?;
         let items = page["items"].as_array().cloned().unwrap_or_default();
-        let total = page["total"].as_u64();
+        if self.offset == self.begin {
+            self.total = page["total"].as_u64();
+        }
         self.offset += items.len();
         self.left = self.left.map(|left| left.saturating_sub(items.len()));
         self.cursor = page["next"].as_str().map(str::to_owned);
-        self.has_ended = items.len() < wanted || items.is_empty() || self.left == Some(0);
-        let is_cut = self.left == Some(0) && total.is_some_and(|total| (self.offset as u64) < total);
-        Ok(Page { total, items, is_cut })
+        let is_whole = items.len() < wanted && self.total.is_none_or(|total| total <= self.offset as u64);
+        self.has_ended = is_whole || items.is_empty() || self.left == Some(0);
+        let is_cut = self.has_ended && !is_whole && self.goes_on()?;
+        let total = self.total(is_whole, is_cut);
+        Ok(Page { items, total, is_cut })
+    }
+
+    /// Whether there are more entries than were asked for. A server that does not count a long list out says less than there are,
+    /// and where the next page begins; whether there is one is asked.
+    fn goes_on(&self) -> anyhow::Result<bool> {
+        if self.total.is_some_and(|total| total > self.offset as u64) {
+            return Ok(true);
+        }
+        let more = self.cursor.is_some().then(|| self.ask(1)).transpose()?;
+        Ok(more.is_some_and(|page| page["items"].as_array().is_some_and(|items| !items.is_empty())))
+    }
+
+    /// How many there are: as many as were seen when all were, else what the server said, unless more were seen.
+    fn total(&self, is_whole: bool, is_cut: bool) -> Option<u64> {
+        let (seen, is_past_the_end) = (self.offset as u64, self.offset == self.begin && self.begin > 0);
+        match self.total {
+            total if is_past_the_end => total,
+            _ if is_whole => Some(seen),
+            Some(total) if total > seen => Some(total),
+            _ if is_cut || !self.has_ended => None,
+            _ => Some(seen),
+        }
     }
 }
 

@@ -14,6 +14,9 @@ use utoipa::ToSchema;
 pub struct NewSweep {
     /// Only find what would go.
     pub dry_run: bool,
+    /// Take files without a row also when they are more than a tenth of all files; those only that two sweeps found, an
+    /// hour apart or more.
+    pub take_strays: bool,
 }
 
 /// A sweep that began, or that ends.
@@ -41,7 +44,7 @@ pub struct SweepModel {
     pub trigger: String,
     /// Whether it only looked.
     pub dry_run: bool,
-    /// `uploads`, `manifests`, `links`, `blobs`, `strays`, `listing` or `finished`.
+    /// `references`, `uploads`, `manifests`, `links`, `blobs`, `strays`, `listing` or `finished`.
     pub phase: String,
     /// `running`, `done`, `stopped`, `failed` or `interrupted`.
     pub outcome: String,
@@ -65,6 +68,8 @@ pub struct SweepModel {
     pub freed_bytes: u64,
     /// Files without a row that went.
     pub strays: u64,
+    /// Files without a row that stay for now.
+    pub strays_waiting: u64,
     /// Blobs passed over, since somebody was pushing them.
     pub busy: u64,
     /// Links and blobs that are left to look at.
@@ -100,6 +105,7 @@ impl From<Report> for SweepModel {
             removed: counts.removed,
             freed_bytes: counts.freed_bytes,
             strays: counts.strays,
+            strays_waiting: counts.strays_waiting,
             busy: counts.busy,
             left,
             longest_write_us: counts.longest_write_us,
@@ -124,7 +130,7 @@ pub struct GcStatusModel {
 /// Something that a dry run found.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SweepItemModel {
-    /// `manifest`, `blob`, `upload` or `stray`.
+    /// `manifest`, `blob`, `upload`, `stray`, or `waiting_stray` for a file without a row that stays for now.
     pub kind: String,
     /// Where it is, or was last; empty for a stray file.
     pub repository: String,

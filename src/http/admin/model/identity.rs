@@ -4,6 +4,8 @@ use mcr_actors::domain::{AccountType, Principal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::list::List;
+
 /// Who somebody is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PrincipalModel {
@@ -102,9 +104,10 @@ pub struct UserModel {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
-    /// Its name: letters, digits, '.', '_', '-', '@', at most 128.
+    /// Its name: letters, digits, '.', '_', '-', '@', at most 128, the first a letter or a digit; none that differs from
+    /// another account's only in the case of letters, and none that the registry itself goes by.
     pub name: String,
-    /// Its password; none for an account that has robot tokens only.
+    /// Its password, of 8 to 1024 bytes without control characters; none for an account that has robot tokens only.
     #[serde(default)]
     pub password: Option<String>,
     /// What kind of account it is.
@@ -128,6 +131,36 @@ pub struct UserChange {
     /// Whether it is switched off.
     #[serde(default)]
     pub disabled: Option<bool>,
+    /// Whether all its tokens end, in the same change; with a new password those of its logins always do.
+    #[serde(default)]
+    pub end_tokens: bool,
+}
+
+/// An account that was changed, and which of its tokens go on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangedUserModel {
+    /// The account.
+    #[serde(flatten)]
+    pub user: UserModel,
+    /// How many of its tokens the change has ended.
+    pub ended_tokens: u64,
+    /// Those that are still good: robots' before logins', the newest first, at most a hundred.
+    pub tokens: List<LiveTokenModel>,
+}
+
+/// A token of an account that is still good.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LiveTokenModel {
+    /// The id by which a robot's is revoked; none for a login's.
+    pub id: Option<String>,
+    /// What a robot's is for; empty for a login's.
+    pub name: String,
+    /// `robot` or `login`.
+    pub kind: &'static str,
+    /// When it was made.
+    pub created_at: String,
+    /// When its life ends.
+    pub expires_at: String,
 }
 
 /// A robot token.

@@ -6,7 +6,7 @@ use proptest::sample::select;
 use super::*;
 use crate::db::queries::blobs::{KeepBlob, LinkBlob, MountBlob, UnlinkBlob};
 use crate::db::queries::dry_run::Foresee;
-use crate::db::queries::manifests::{DeleteManifest, PublishError, PublishManifest};
+use crate::db::queries::manifests::{DeleteManifest, KeepManifest, PublishError, PublishManifest};
 use crate::db::queries::repositories::DeleteRepository;
 use crate::db::queries::sweeps::Item;
 use crate::db::queries::tags::DeleteTag;
@@ -23,6 +23,7 @@ enum Op {
     Head(&'static str, u8),
     Unlink(&'static str, u8),
     Publish(&'static str, u8, Option<&'static str>, bool),
+    Look(&'static str, u8),
     DeleteManifest(&'static str, u8),
     DeleteTag(&'static str, &'static str),
     Delete(&'static str),
@@ -38,9 +39,10 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (at(), at(), 0..4u8).prop_map(|(from, to, blob)| Op::Mount(from, to, blob)),
         1 => (at(), 0..4u8).prop_map(|(at, blob)| Op::Head(at, blob)),
         1 => (at(), 0..4u8).prop_map(|(at, blob)| Op::Unlink(at, blob)),
-        6 => (at(), 0..9u8, prop::option::of(tag()), any::<bool>())
+        6 => (at(), 0..MANIFESTS, prop::option::of(tag()), any::<bool>())
             .prop_map(|(at, number, tag, sparse)| Op::Publish(at, number, tag, sparse)),
-        2 => (at(), 0..9u8).prop_map(|(at, number)| Op::DeleteManifest(at, number)),
+        1 => (at(), 0..MANIFESTS).prop_map(|(at, number)| Op::Look(at, number)),
+        2 => (at(), 0..MANIFESTS).prop_map(|(at, number)| Op::DeleteManifest(at, number)),
         2 => (at(), tag()).prop_map(|(at, tag)| Op::DeleteTag(at, tag)),
         1 => at().prop_map(Op::Delete),
         3 => (0..4u8).prop_map(Op::Wait),
@@ -56,11 +58,37 @@ fn descriptor(digest: &Digest) -> String {
     format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":1}}"#)
 }
 
-/// 0 to 2 are images, 3 to 5 images with one of those as subject, 6 to 8 indexes of two of them.
+const MANIFESTS: u8 = 13;
+
+/// 0 to 2 are images, 3 to 5 images with one of those as subject, 6 to 8 indexes of two of them. 9 is an index of blobs and an
+/// image, 10 of an unknown type, with digests in odd places, 11 refers to the index as its subject, 12 to a blob.
 fn manifest(number: u8) -> Manifest {
-    let kind = if number < 6 { "manifest" } else { "index" };
-    let media_type = MediaType::parse(&format!("application/vnd.oci.image.{kind}.v1+json")).unwrap();
+    let kind = match number {
+        0..6 | 11.. => "vnd.oci.image.manifest.v1+json",
+        10 => "vnd.example+json",
+        _ => "vnd.oci.image.index.v1+json",
+    };
+    let media_type = MediaType::parse(&format!("application/{kind}")).unwrap();
     let body = match number {
+        9 => {
+            let children = [blob(0), blob(1), manifest(2).digest].map(|digest| descriptor(&digest));
+            format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, children.join(","))
+        }
+        10 => format!(
+            r#"{{"layers":{{"digest":"{}","size":"100"}},"x":[[{{"{}":"{}"}}]]}}"#,
+            blob(2),
+            blob(3),
+            manifest(1).digest
+        ),
+        11.. => {
+            let subject = if number == 11 { manifest(9).digest } else { blob(3) };
+            format!(
+                r#"{{"config":{},"layers":[],"subject":{},"annotations":{{"x":"{}"}}}}"#,
+                descriptor(&blob(0)),
+                descriptor(&subject),
+                manifest(0).digest
+            )
+        }
         0..6 => {
             let (config, layer) = (descriptor(&blob(number % 4)), descriptor(&blob((number + 1) % 4)));
             let subject = match number {
@@ -107,12 +135,25 @@ impl World {
                 let (repository, manifest) = (name(at), manifest(number));
                 // As the writer does it: a change that is refused leaves nothing.
                 db.execute_batch("SAVEPOINT change").unwrap();
-                match (PublishManifest { repository, manifest, tags, allow_sparse, now }).run(db) {
+                let publish = PublishManifest {
+                    repository,
+                    manifest,
+                    tags,
+                    allow_sparse,
+                    now,
+                    kept_until,
+                    pushed_by: String::new(),
+                };
+                match publish.run(db) {
                     Ok(_) => {}
                     Err(PublishError::Missing(_)) => db.execute_batch("ROLLBACK TO change").unwrap(),
                     Err(other) => panic!("{other}"),
                 }
                 db.execute_batch("RELEASE change").unwrap();
+            }
+            Op::Look(at, number) => {
+                let digest = manifest(number).digest;
+                KeepManifest { repository: name(at), digest, kept_until }.run(db).unwrap();
             }
             Op::DeleteManifest(at, number) => {
                 let digest = manifest(number).digest;
@@ -133,7 +174,8 @@ impl World {
     fn sweep(&self) -> BTreeSet<Item> {
         let (db, now, kept_until) = (&self.db, self.now, self.now.after(self.keep));
         let mut taken = BTreeSet::new();
-        let untagged = |before| CollectUntagged { sweep: 1, before, now, kept_until, budget: ENDLESS };
+        let untagged =
+            |before| CollectUntagged { sweep: 1, before, due: now.into(), kept_until, budget: ENDLESS };
         while let Some(after) = self.untagged_after {
             let collected = untagged(now.before(after)).run(db).unwrap();
             assert_eq!(collected.wrong, 0, "a tie was counted wrong");
@@ -194,27 +236,27 @@ impl World {
         statement.query_map([], read).unwrap().map(Result::unwrap).collect()
     }
 
-    /// The obvious way to find which manifests stay: take one that nothing holds, and look again.
+    /// The obvious way to find which manifests stay: take one that nothing holds, keep what it held for a while, and look again.
     fn expected_manifests(&self) -> BTreeSet<(i64, String)> {
         let mut here = self.manifests();
         let Some(after) = self.untagged_after else { return here.into_keys().collect() };
         let before = self.now.before(after).as_millis();
-        let untagged: BTreeMap<(i64, String), (i64, i64)> = self
+        let mut untagged: BTreeMap<(i64, String), (i64, i64, i64)> = self
             .rows(
-                "SELECT repository_id, digest, untagged_since, subject_state FROM manifest_ties
+                "SELECT repository_id, digest, untagged_since, subject_state, kept_until FROM manifest_ties
                    JOIN manifests ON id = manifest_id WHERE untagged_since IS NOT NULL",
-                |row| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?))),
+                |row| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?, row.get(4)?))),
             )
             .into_iter()
             .collect();
         let children: Vec<((i64, String), String)> = self.rows(
-            "SELECT manifests.repository_id, manifests.digest, manifest_children.digest
-               FROM manifest_children JOIN manifests ON id = manifest_id",
+            "SELECT manifests.repository_id, manifests.digest, manifest_references.digest
+               FROM manifest_references JOIN manifests ON id = manifest_id WHERE holds = 1",
             |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)),
         );
         loop {
             let loose = here.iter().find(|(key, subject)| {
-                let Some((since, state)) = untagged.get(key) else { return false };
+                let Some((since, state, kept)) = untagged.get(key) else { return false };
                 let is_child = children
                     .iter()
                     .any(|(parent, child)| parent.0 == key.0 && *child == key.1 && here.contains_key(parent));
@@ -225,12 +267,18 @@ impl World {
                     // One whose subject never came stays.
                     Some(_) => *state != 1,
                 };
-                !is_child && !subject_here && time_is_over
+                !is_child && !subject_here && time_is_over && *kept <= self.now.as_millis()
             });
-            match loose.map(|(key, _)| key.clone()) {
-                Some(key) => here.remove(&key),
-                None => return here.into_keys().collect(),
-            };
+            let Some(gone) = loose.map(|(key, _)| key.clone()) else { return here.into_keys().collect() };
+            here.remove(&gone);
+            let until = self.now.after(self.keep).as_millis();
+            for (key, (.., kept)) in &mut untagged {
+                let held = children.iter().any(|(parent, child)| *parent == gone && *child == key.1)
+                    || here.get(key).is_some_and(|subject| subject.as_ref() == Some(&gone.1));
+                if key.0 == gone.0 && held {
+                    *kept = until.max(*kept);
+                }
+            }
         }
     }
 
@@ -241,8 +289,8 @@ impl World {
             &format!(
                 "SELECT blobs.digest FROM repository_blobs JOIN blobs ON id = blob_id
                   WHERE repository_blobs.kept_until <= {now}
-                    AND blobs.digest NOT IN (SELECT digest FROM manifest_blobs
-                        WHERE dropped = 0 AND manifest_blobs.repository_id = repository_blobs.repository_id)
+                    AND blobs.digest NOT IN (SELECT digest FROM manifest_references
+                        WHERE dropped = 0 AND manifest_references.repository_id = repository_blobs.repository_id)
                  UNION ALL
                  SELECT digest FROM blobs WHERE kept_until <= {now}
                     AND id NOT IN (SELECT blob_id FROM repository_blobs)"
@@ -256,17 +304,16 @@ impl World {
     fn counts_hold(&self) {
         let wrong: Vec<String> = self.rows(
             "SELECT 'link ' || reference_count FROM repository_blobs JOIN blobs ON id = blob_id WHERE reference_count <>
-                 (SELECT count(*) FROM manifest_blobs WHERE dropped = 0 AND manifest_blobs.digest = blobs.digest
-                     AND manifest_blobs.repository_id = repository_blobs.repository_id)
-               + (SELECT count(*) FROM manifest_children WHERE manifest_children.digest = blobs.digest
-                     AND manifest_children.repository_id = repository_blobs.repository_id)
+                 (SELECT count(*) FROM manifest_references WHERE dropped = 0
+                     AND manifest_references.digest = blobs.digest
+                     AND manifest_references.repository_id = repository_blobs.repository_id)
              UNION ALL
              SELECT 'tie ' || manifest_ties.manifest_id FROM manifests LEFT JOIN manifest_ties ON manifest_id = id
               WHERE manifest_id IS NULL
                  OR (untagged_since IS NULL) <> EXISTS (SELECT 1 FROM tags WHERE tags.manifest_id = id)
-                 OR parent_count <> (SELECT count(*) FROM manifest_children
-                     WHERE manifest_children.repository_id = manifests.repository_id
-                       AND manifest_children.digest = manifests.digest)
+                 OR parent_count <> (SELECT count(*) FROM manifest_references
+                     WHERE manifest_references.repository_id = manifests.repository_id
+                       AND manifest_references.digest = manifests.digest AND holds = 1)
                  OR (subject_state = 0) <> (subject IS NULL)
                  OR (subject_state = 2) <> EXISTS (SELECT 1 FROM manifests AS subjects
                      WHERE subjects.repository_id = manifests.repository_id AND subjects.digest = manifests.subject)",
@@ -277,9 +324,11 @@ impl World {
 
     /// What is needed and was not taken away by name is visible.
     fn needed_blobs(&self) -> BTreeSet<(i64, String)> {
-        let needed = "SELECT DISTINCT manifest_blobs.repository_id, manifest_blobs.digest FROM manifest_blobs
-            JOIN blobs ON blobs.digest = manifest_blobs.digest AND blobs.state = 0
-            JOIN repository_blobs ON blob_id = blobs.id AND repository_blobs.repository_id = manifest_blobs.repository_id
+        let needed = "SELECT DISTINCT manifest_references.repository_id, manifest_references.digest
+             FROM manifest_references
+             JOIN blobs ON blobs.digest = manifest_references.digest AND blobs.state = 0
+             JOIN repository_blobs ON blob_id = blobs.id
+                                  AND repository_blobs.repository_id = manifest_references.repository_id
             WHERE dropped = 0";
         self.rows(needed, |row| Ok((row.get(0)?, row.get(1)?))).into_iter().collect()
     }
@@ -335,7 +384,8 @@ fn a_wrong_count_takes_nothing_and_is_set_right() {
         .run(&world.db)
         .unwrap();
     assert_eq!((collected.examined, collected.taken, collected.wrong), (2, 0, 2));
-    let untagged = CollectUntagged { sweep: 1, before: NOW, now: NOW, kept_until: NOW, budget: ENDLESS };
+    let untagged =
+        CollectUntagged { sweep: 1, before: NOW, due: NOW.into(), kept_until: NOW, budget: ENDLESS };
     let collected = untagged.run(&world.db).unwrap();
     assert_eq!((collected.taken.len(), collected.wrong), (0, 1));
     world.counts_hold();

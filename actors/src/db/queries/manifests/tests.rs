@@ -2,7 +2,7 @@ use super::*;
 use crate::db::queries::blobs::{LinkBlob, UnlinkBlob};
 use crate::db::queries::referrers::ListReferrers;
 use crate::db::queries::tags::{DeleteTag, ListTags};
-use crate::db::queries::testing::{NOW, database, name};
+use crate::db::queries::testing::{NOW, database, name, push};
 use crate::domain::Algorithm;
 
 fn push_blob(db: &Connection, repository: &str, content: &str) -> Digest {
@@ -28,9 +28,7 @@ fn image(config: &Digest, layers: &[Digest], subject: Option<&Digest>) -> Manife
 }
 
 fn publish(db: &Connection, manifest: &Manifest, tags: &[&str]) -> Result<Published, PublishError> {
-    let tags = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-    let (repository, manifest) = (name("a"), manifest.clone());
-    PublishManifest { repository, manifest, tags, allow_sparse: false, now: NOW }.run(db)
+    push("a", manifest.clone(), tags).run(db)
 }
 
 fn find(db: &Connection, reference: &str) -> Option<ManifestHead> {
@@ -66,7 +64,7 @@ fn a_published_manifest_is_found_by_tag_and_digest_and_gone_after_its_delete() {
     };
     assert_eq!((delete(), delete()), (true, false));
     assert!(find(&db, "v1").is_none() && find(&db, &manifest.digest.to_string()).is_none());
-    let left: i64 = db.query_row("SELECT count(*) FROM manifest_blobs", [], |row| row.get(0)).unwrap();
+    let left: i64 = db.query_row("SELECT count(*) FROM manifest_references", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0);
 }
 
@@ -98,8 +96,9 @@ fn a_reference_dropped_by_name_is_restored_by_the_next_push_of_the_blob() {
     let db = database();
     let config = push_blob(&db, "a", "c");
     publish(&db, &image(&config, &[], None), &[]).unwrap();
-    let dropped =
-        || -> i64 { db.query_row("SELECT sum(dropped) FROM manifest_blobs", [], |row| row.get(0)).unwrap() };
+    let dropped = || -> i64 {
+        db.query_row("SELECT sum(dropped) FROM manifest_references", [], |row| row.get(0)).unwrap()
+    };
     assert!(UnlinkBlob { repository: name("a"), digest: config, kept_until: NOW }.run(&db).unwrap());
     assert_eq!(dropped(), 1);
     push_blob(&db, "a", "c");

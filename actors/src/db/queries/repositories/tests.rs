@@ -3,9 +3,10 @@ use proptest::sample::select;
 
 use super::*;
 use crate::db::queries::blobs::{LinkBlob, MountBlob, UnlinkBlob};
-use crate::db::queries::manifests::{DeleteManifest, PublishManifest};
+use crate::db::queries::descriptions::DescribeRepository;
+use crate::db::queries::manifests::DeleteManifest;
 use crate::db::queries::tags::DeleteTag;
-use crate::db::queries::testing::{NOW, database, name};
+use crate::db::queries::testing::{NOW, database, name, push};
 use crate::domain::{Algorithm, Digest, Manifest, MediaType};
 
 #[derive(Debug, Clone)]
@@ -59,9 +60,7 @@ fn run(db: &Connection, op: Op) {
             UnlinkBlob { repository: name(at), digest: blob(number), kept_until: NOW }.run(db).unwrap();
         }
         Op::Publish(at, number, tag) => {
-            let tags = vec![tag.parse().unwrap()];
-            let (repository, manifest) = (name(at), manifest(number));
-            PublishManifest { repository, manifest, tags, allow_sparse: false, now: NOW }.run(db).unwrap();
+            push(at, manifest(number), &[tag]).run(db).unwrap();
         }
         Op::DeleteManifest(at, number) => {
             let digest = manifest(number).digest;

@@ -4,13 +4,35 @@ use crate::db::queries::testing::{NOW, database};
 
 fn create(db: &Connection, name: &str, roles: &[&str]) -> Result<User, UserError> {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-    let (name, account_type) = (name.to_owned(), AccountType::System);
+    let (name, account_type) = (name.parse().unwrap(), AccountType::System);
     let password_hash = Some("x".to_owned());
     CreateUser { name, account_type, password_hash, roles, now: NOW }.run(db)
 }
 
 fn change(name: &str) -> UpdateUser {
-    UpdateUser { name: name.to_owned(), password_hash: None, roles: None, disabled: None, now: NOW }
+    UpdateUser::of(name, NOW)
+}
+
+fn delete(name: &str) -> DeleteUser {
+    DeleteUser { name: name.to_owned(), precondition: Precondition::default() }
+}
+
+#[test]
+fn an_account_is_changed_only_as_long_as_it_is_what_was_asked_for() {
+    let db = database();
+    let seen = create(&db, "ada", &["pull"]).unwrap();
+    let asking = |user: &User| Precondition::read(Some(&format!("\"{}\"", user.digest())), None);
+    let later = NOW.after(std::time::Duration::from_secs(1));
+    let update =
+        |precondition| UpdateUser { disabled: Some(true), precondition, ..UpdateUser::of("ada", later) };
+    let changed = update(asking(&seen)).run(&db).unwrap().user;
+    assert_eq!(ShowUser("ada".to_owned()).run(&db).unwrap().as_ref(), Some(&changed));
+    let refused = update(asking(&seen)).run(&db);
+    assert!(matches!(refused, Err(UserError::Precondition(found)) if found == changed.digest()));
+    let refused = DeleteUser { precondition: asking(&seen), ..delete("ada") }.run(&db);
+    assert!(matches!(refused, Err(UserError::Precondition(_))));
+    DeleteUser { precondition: asking(&changed), ..delete("ada") }.run(&db).unwrap();
+    assert_eq!(ShowUser("ada".to_owned()).run(&db).unwrap(), None);
 }
 
 #[test]
@@ -18,7 +40,9 @@ fn the_last_administrator_cannot_be_lost() {
     let db = database();
     create(&db, "root", &["admin"]).unwrap();
     create(&db, "ci", &[]).unwrap();
-    assert!(matches!(create(&db, "ci", &[]), Err(UserError::Taken(_))));
+    for taken in ["ci", "CI", "cI"] {
+        assert!(matches!(create(&db, taken, &[]), Err(UserError::Taken(name)) if name == "ci"), "{taken}");
+    }
     let attempts = [
         UpdateUser { disabled: Some(true), ..change("root") },
         UpdateUser { roles: Some(vec![]), ..change("root") },
@@ -33,13 +57,13 @@ fn the_last_administrator_cannot_be_lost() {
     for cannot in ["password_hash = NULL", "password_hash = 'x', disabled = 1"] {
         db.execute(&format!("UPDATE users SET {cannot} WHERE name = 'second'"), []).unwrap();
         db.execute_batch("SAVEPOINT s").unwrap();
-        let deleted = DeleteUser { name: "root".to_owned() }.run(&db);
+        let deleted = delete("root").run(&db);
         assert!(matches!(deleted, Err(UserError::LastAdministrator)), "{cannot}");
         db.execute_batch("ROLLBACK TO s").unwrap();
     }
     UpdateUser { disabled: Some(false), ..change("second") }.run(&db).unwrap();
-    assert!(DeleteUser { name: "root".to_owned() }.run(&db).is_ok());
-    assert!(matches!(DeleteUser { name: "root".to_owned() }.run(&db), Err(UserError::Unknown(_))));
+    assert!(delete("root").run(&db).is_ok());
+    assert!(matches!(delete("root").run(&db), Err(UserError::Unknown(_))));
 }
 
 #[test]
@@ -50,13 +74,39 @@ fn a_robot_token_has_roles_of_its_own_and_ends_when_it_is_revoked() {
     let (name, user, expires_at) =
         ("deploy".to_owned(), "ci".to_owned(), NOW.after(std::time::Duration::from_secs(9)));
     let roles = Some(vec!["pusher".to_owned()]);
-    let token = CreateToken { hash: [7; 32], name, user, roles, expires_at, now: NOW }.run(&db).unwrap();
+    let token =
+        CreateToken { hash: [7; 32], name, user, roles, expires_at, most: 30, now: NOW }.run(&db).unwrap();
     let found = FindToken([7; 32]).run(&db).unwrap().unwrap();
     assert_eq!((found.principal.roles, found.revoked), (vec!["pusher".to_owned()], false));
     assert!(RevokeRobotToken { id: token.id, now: NOW }.run(&db).unwrap().revoked);
     assert!(FindToken([7; 32]).run(&db).unwrap().unwrap().revoked);
     let (tokens, total) = ListTokens { offset: 0, limit: 9 }.run(&db).unwrap();
     assert_eq!((tokens.len(), total), (1, 1));
+}
+
+#[test]
+fn robot_tokens_that_are_made_and_ended_without_end_leave_a_bounded_number_of_rows() {
+    let db = database();
+    create(&db, "root", &["admin"]).unwrap();
+    create(&db, "ci", &[]).unwrap();
+    let make = |index: u32, now: Timestamp| {
+        let mut hash = [0; 32];
+        hash[..4].copy_from_slice(&index.to_be_bytes());
+        let (name, user) = ("t".to_owned(), "ci".to_owned());
+        let expires_at = now.after(std::time::Duration::from_secs(10 * 365 * 24 * 3600));
+        CreateToken { hash, name, user, roles: None, expires_at, most: 5, now }.run(&db)
+    };
+    for index in 0..40 {
+        let now = NOW.after(std::time::Duration::from_millis(u64::from(index)));
+        let made = make(index, now).unwrap();
+        RevokeRobotToken { id: made.id, now }.run(&db).unwrap();
+    }
+    let later = NOW.after(std::time::Duration::from_secs(1));
+    let live: Vec<_> = (100..105).map(|index| make(index, later).unwrap().id).collect();
+    assert!(matches!(make(200, later), Err(UserError::TooManyTokens { most: 5, .. })));
+    let (tokens, total) = ListTokens { offset: 0, limit: 99 }.run(&db).unwrap();
+    assert!(total <= 2 * 5, "{total} rows");
+    assert!(live.iter().all(|id| tokens.iter().any(|token| token.id == *id && !token.revoked)));
 }
 
 proptest::proptest! {
@@ -80,7 +130,7 @@ proptest::proptest! {
                 0 => UpdateUser { roles: Some(part(bits)), ..change(&name) }.run(&db).is_ok(),
                 1 => UpdateUser { disabled: Some(bits % 2 == 1), ..change(&name) }.run(&db).is_ok(),
                 2 => UpdateUser { password_hash: Some("y".to_owned()), ..change(&name) }.run(&db).is_ok(),
-                3 if bits == 0 => DeleteUser { name }.run(&db).is_ok(),
+                3 if bits == 0 => delete(&name).run(&db).is_ok(),
                 _ => {
                     let roles = Some(part(bits)).filter(|_| bits > 0);
                     let asked = roles.clone().unwrap_or_default();
@@ -88,7 +138,7 @@ proptest::proptest! {
                         ([u8::try_from(index).unwrap(); 32], NOW.after(std::time::Duration::from_secs(9)));
                     let token = ("t".to_owned(), name);
                     let (name, user) = token;
-                    let made = CreateToken { hash, name, user, roles, expires_at, now: NOW }.run(&db).is_ok();
+                    let made = CreateToken { hash, name, user, roles, expires_at, most: 30, now: NOW }.run(&db).is_ok();
                     let had = account.as_ref().is_some_and(|user| asked.iter().all(|role| user.roles.contains(role)));
                     proptest::prop_assert_eq!(made, had);
                     made

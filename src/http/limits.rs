@@ -8,6 +8,7 @@ use actix_web::http::uri::{Authority, PathAndQuery};
 
 use crate::http::error::{ApiError, Code};
 use crate::http::listen;
+use crate::http::origin::is_of_proxy;
 use crate::http::state::HttpOptions;
 
 /// The longest path with its query, in bytes. A push by digest may name 100 tags of 128 bytes.
@@ -43,12 +44,6 @@ pub(super) fn check(request: &HttpRequest, options: &HttpOptions) -> Result<(), 
     Ok(())
 }
 
-/// Whether it comes over a connection on which a proxy brings the requests of many.
-fn is_of_proxy(request: &HttpRequest, options: &HttpOptions) -> bool {
-    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
-    peer.is_some_and(|peer| options.trusted_proxies.iter().any(|network| network.contains(&peer)))
-}
-
 /// The bytes of names and values.
 fn weight(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
@@ -72,6 +67,7 @@ mod tests {
             allow_tag_delete: false,
             allow_sparse: false,
             max_manifest_size: 4 << 20,
+            max_robot_tokens: 1000,
             audit_pulls: false,
         };
         check(&request.to_http_request(), &options).err().map_or(0, |error| error.status().as_u16())

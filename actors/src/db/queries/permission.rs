@@ -1,0 +1,200 @@
+//! Changes that are made only while whoever asked for them still may.
+//!
+//! A caller was judged when its request had come whole; a password may have had to be hashed since, or others may have
+//! waited for the writer. What was answered to somebody else in between holds: the caller is asked for once more in the
+//! transaction of the change.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::identity::roles;
+use super::policy_rules::ListRules;
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
+use crate::domain::{Action, Principal};
+use crate::policy::builtin::{self, ADMIN};
+use crate::policy::{Question, RuleSet};
+
+/// What a change takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// An account, and no more.
+    Account,
+    /// A role.
+    Role(&'static str),
+    /// That policy lets it change the rules.
+    Rules,
+}
+
+/// Who asked for a change, and by what right.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// As it was judged.
+    pub principal: Principal,
+    /// The SHA-256 of the token that was shown; none for a password.
+    pub token_hash: Option<[u8; 32]>,
+    /// What the change takes.
+    pub right: Right,
+    /// Whether the registry keeps the accounts itself. Those that are kept elsewhere cannot be asked for in a transaction.
+    pub kept_here: bool,
+}
+
+impl Caller {
+    /// Whether its account is there and switched on, its token was not revoked, and it has the right by what its account has
+    /// now and by the rules that are stored now.
+    fn still_may(self, tx: &Connection) -> Result<bool, DbError> {
+        let Self { mut principal, token_hash, right, kept_here } = self;
+        // Whoever did not log in has no account that could be lost.
+        if kept_here && !principal.is_anonymous() {
+            let Some(present) = present_roles(tx, &principal.subject, token_hash)? else { return Ok(false) };
+            principal = principal.limited_to(&present);
+        }
+        match right {
+            Right::Account => Ok(true),
+            Right::Role(role) => Ok(principal.has_role(role)),
+            Right::Rules => may_change_rules(tx, &principal),
+        }
+    }
+}
+
+/// The roles of an account that is switched on, as long as the token, if there is one, was not revoked.
+fn present_roles(
+    tx: &Connection,
+    subject: &str,
+    token_hash: Option<[u8; 32]>,
+) -> Result<Option<Vec<String>>, DbError> {
+    let json = tx
+        .prepare_cached(
+            "SELECT roles FROM users
+              WHERE id = ?1 AND disabled = 0
+                AND (?2 IS NULL OR EXISTS (SELECT 1 FROM tokens WHERE hash = ?2 AND revoked_at IS NULL))",
+        )?
+        .query_row((subject, token_hash), |row| row.get(0))
+        .optional()?;
+    json.map(roles).transpose()
+}
+
+/// What the stored rules say. An administrator is refused by none of them, so they need not be read.
+fn may_change_rules(tx: &Connection, principal: &Principal) -> Result<bool, DbError> {
+    if principal.has_role(ADMIN) {
+        return Ok(true);
+    }
+    let stored = ListRules.run(tx)?.map_err(|error| DbError::Failed(error.to_string()))?;
+    // What people may by themselves is about repositories, so it does not matter here whether that is switched off.
+    let rules = RuleSet::new(builtin::rules(true).into_iter().chain(stored).collect());
+    let question = Question { principal, action: Action::ManagePolicy, repository: None };
+    Ok(rules.decide(question).allowed)
+}
+
+/// A refusal of an actor that may be for the loss of the right.
+pub trait MayBeLost {
+    /// Whether the caller lost the right before the change was made.
+    fn is_lost(&self) -> bool;
+}
+
+/// A change by a caller. Answers `None`, and nothing has happened, when the caller may no longer make it.
+#[derive(Debug, Clone)]
+pub struct Permitted<Q> {
+    /// The change.
+    pub query: Q,
+    /// Who must still be allowed to make it; none where nobody asked, or only about what is their own.
+    pub caller: Option<Caller>,
+}
+
+impl<Q: WriteQuery> WriteQuery for Permitted<Q> {
+    type Output = Option<Q::Output>;
+    type Error = Q::Error;
+
+    fn growth(&self) -> Growth {
+        self.query.growth()
+    }
+
+    fn run(self, tx: &Connection) -> Result<Self::Output, Self::Error> {
+        if let Some(caller) = self.caller
+            && !caller.still_may(tx)?
+        {
+            return Ok(None);
+        }
+        self.query.run(tx).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::queries::testing::{NOW, database};
+    use crate::db::queries::users::CreateUser;
+    use crate::domain::AccountType;
+
+    fn root() -> Caller {
+        let principal = Principal {
+            subject: "1".to_owned(),
+            name: "root".to_owned(),
+            account_type: AccountType::Human,
+            roles: vec!["admin".to_owned(), "ops".to_owned()],
+        };
+        Caller { principal, token_hash: Some([0; 32]), right: Right::Role("admin"), kept_here: true }
+    }
+
+    fn with_root() -> Connection {
+        let db = database();
+        db.execute_batch(
+            "INSERT INTO users (id, name, account_type, roles, created_at, updated_at)
+             VALUES ('1', 'root', 'human', '[\"admin\", \"ops\"]', 0, 0);
+             INSERT INTO tokens (hash, user_id, created_at, expires_at) VALUES (zeroblob(32), '1', 0, 99);
+             INSERT INTO policy_rules (priority, effect, roles, actions)
+             VALUES (1, 'allow', '[\"ops\"]', '[\"policy:manage\"]');",
+        )
+        .unwrap();
+        db
+    }
+
+    /// Whether this caller can make an account of this name.
+    fn makes(db: &Connection, caller: &Caller, name: &str) -> bool {
+        let (account, account_type) = (name.parse().unwrap(), AccountType::Human);
+        let query = CreateUser { name: account, account_type, password_hash: None, roles: vec![], now: NOW };
+        let made = Permitted { query, caller: Some(caller.clone()) }.run(db).unwrap().is_some();
+        let there = db.prepare("SELECT 1 FROM users WHERE name = ?1").unwrap().exists([name]).unwrap();
+        assert_eq!(made, there, "{name}");
+        made
+    }
+
+    const LOST: [&str; 5] = [
+        "UPDATE users SET disabled = 1",
+        "UPDATE users SET roles = '[]'",
+        "UPDATE tokens SET revoked_at = 1",
+        "DELETE FROM tokens",
+        "DELETE FROM users",
+    ];
+
+    #[test]
+    fn nobody_makes_a_change_who_lost_the_right_before_it() {
+        for right in [Right::Role("admin"), Right::Rules] {
+            for lost in LOST {
+                let (db, caller) = (with_root(), Caller { right, ..root() });
+                assert!(makes(&db, &caller, "before"));
+                db.execute_batch(lost).unwrap();
+                assert!(!makes(&db, &caller, "after"), "{right:?}: {lost}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_may_by_a_rule_loses_it_with_the_rule_and_an_administrator_does_not() {
+        let deny = "INSERT INTO policy_rules (priority, effect, roles) VALUES (1, 'deny', '[\"ops\"]')";
+        for lost in ["UPDATE policy_rules SET enabled = 0", "DELETE FROM policy_rules", deny] {
+            let (db, right) = (with_root(), Right::Rules);
+            let admin = Caller { right, ..root() };
+            let mut ops = admin.clone();
+            ops.principal.roles = vec!["ops".to_owned()];
+            assert!(makes(&db, &ops, "before"));
+            db.execute_batch(lost).unwrap();
+            assert!(!makes(&db, &ops, "after") && makes(&db, &admin, "by-admin"), "{lost}");
+        }
+    }
+
+    #[test]
+    fn accounts_that_are_kept_elsewhere_are_believed_as_they_were_judged() {
+        let (db, elsewhere) = (database(), Caller { kept_here: false, ..root() });
+        assert!(makes(&db, &elsewhere, "one") && !makes(&db, &root(), "two"));
+        assert!(!makes(&db, &Caller { right: Right::Role("other"), ..elsewhere }, "three"));
+    }
+}

@@ -1,0 +1,193 @@
+//! Tokens of robots, as administrators see and make them.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use uuid::Uuid;
+
+use super::super::identity::roles;
+use super::{UserError, as_json, find};
+use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
+use crate::domain::Timestamp;
+
+/// A robot's token, without the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RobotToken {
+    /// Its id.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// The name of its account.
+    pub user: String,
+    /// What of its roles its account has now.
+    pub roles: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its life ends.
+    pub expires_at: Timestamp,
+    /// When it was last used, to a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+type TokenColumns = (String, String, String, String, i64, i64, Option<i64>, bool, Option<String>);
+
+const TOKEN_COLUMNS: &str = "tokens.id, tokens.name, users.name, users.roles, tokens.created_at,
+    tokens.expires_at, tokens.last_used_at, tokens.revoked_at IS NOT NULL, tokens.roles";
+
+fn token_columns(row: &Row<'_>) -> rusqlite::Result<TokenColumns> {
+    Ok((
+        row.get(0)?,
+        row.get(1)?,
+        row.get(2)?,
+        row.get(3)?,
+        row.get(4)?,
+        row.get(5)?,
+        row.get(6)?,
+        row.get(7)?,
+        row.get(8)?,
+    ))
+}
+
+fn robot_token(columns: TokenColumns) -> Result<RobotToken, DbError> {
+    let (id, name, user, json, created_at, expires_at, last_used_at, revoked, own) = columns;
+    let own = own.map(roles).transpose()?;
+    let mut roles = roles(json)?;
+    if let Some(own) = own {
+        roles.retain(|role| own.contains(role));
+    }
+    Ok(RobotToken {
+        id,
+        name,
+        user,
+        roles,
+        created_at: Timestamp::from_millis(created_at),
+        expires_at: Timestamp::from_millis(expires_at),
+        last_used_at: last_used_at.map(Timestamp::from_millis),
+        revoked,
+    })
+}
+
+/// Robot tokens, the newest first, and how many there are.
+#[derive(Debug)]
+pub struct ListTokens {
+    /// Tokens to pass over.
+    pub offset: usize,
+    /// Most tokens.
+    pub limit: usize,
+}
+
+impl ReadQuery for ListTokens {
+    type Output = (Vec<RobotToken>, u64);
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let total = db
+            .prepare_cached("SELECT count(*) FROM tokens WHERE id IS NOT NULL")?
+            .query_row([], |row| row.get(0))?;
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens JOIN users ON users.id = tokens.user_id
+              WHERE tokens.id IS NOT NULL ORDER BY tokens.created_at DESC, tokens.id LIMIT ?1 OFFSET ?2"
+        ))?;
+        let rows =
+            statement.query_map((self.limit, self.offset), token_columns)?.collect::<Result<Vec<_>, _>>()?;
+        Ok((crate::db::readable(rows.into_iter().map(robot_token)), total))
+    }
+}
+
+fn find_token(db: &Connection, id: &str) -> Result<RobotToken, UserError> {
+    let found = db
+        .prepare_cached(&format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens JOIN users ON users.id = tokens.user_id WHERE tokens.id = ?1"
+        ))?
+        .query_row([id], token_columns)
+        .optional()?;
+    Ok(robot_token(found.ok_or_else(|| UserError::Unknown(format!("token {id}")))?)?)
+}
+
+/// Makes a robot token for an account.
+#[derive(Debug, Clone)]
+pub struct CreateToken {
+    /// The SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// What it is for.
+    pub name: String,
+    /// The name of its account.
+    pub user: String,
+    /// Its roles, each one of its account's; those of the account when none are given.
+    pub roles: Option<Vec<String>>,
+    /// When its life ends.
+    pub expires_at: Timestamp,
+    /// How many that are good the account has at most; of those that are over as many stay known.
+    pub most: usize,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Robot tokens that are over, but for the latest.
+const LONG_OVER: &str = "DELETE FROM tokens WHERE hash IN
+    (SELECT hash FROM tokens WHERE user_id = ?1 AND id IS NOT NULL AND (revoked_at IS NOT NULL OR expires_at <= ?2)
+      ORDER BY created_at DESC LIMIT -1 OFFSET ?3)";
+
+impl WriteQuery for CreateToken {
+    type Output = RobotToken;
+    type Error = UserError;
+
+    fn growth(&self) -> Growth {
+        Growth::Adds
+    }
+
+    fn run(self, tx: &Connection) -> Result<RobotToken, UserError> {
+        let user = find(tx, &self.user)?;
+        if let Some(role) = self.roles.iter().flatten().find(|role| !user.roles.contains(role)) {
+            return Err(UserError::Role { user: self.user, role: role.clone() });
+        }
+        let live: usize = tx
+            .prepare_cached(
+                "SELECT count(*) FROM tokens
+                  WHERE user_id = ?1 AND id IS NOT NULL AND revoked_at IS NULL AND expires_at > ?2",
+            )?
+            .query_row((&user.id, self.now.as_millis()), |row| row.get(0))?;
+        if live >= self.most {
+            return Err(UserError::TooManyTokens { user: self.user, most: self.most });
+        }
+        tx.prepare_cached(LONG_OVER)?.execute((&user.id, self.now.as_millis(), self.most))?;
+        let id = Uuid::new_v4().to_string();
+        tx.prepare_cached(
+            "INSERT INTO tokens (hash, user_id, created_at, expires_at, id, name, roles)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute((
+            self.hash,
+            user.id,
+            self.now.as_millis(),
+            self.expires_at.as_millis(),
+            &id,
+            self.name,
+            self.roles.as_deref().map(as_json).transpose()?,
+        ))?;
+        find_token(tx, &id)
+    }
+}
+
+/// Ends a robot token's life now.
+#[derive(Debug, Clone)]
+pub struct RevokeRobotToken {
+    /// Which.
+    pub id: String,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl WriteQuery for RevokeRobotToken {
+    type Output = RobotToken;
+    type Error = UserError;
+
+    fn growth(&self) -> Growth {
+        Growth::Keeps
+    }
+
+    fn run(self, tx: &Connection) -> Result<RobotToken, UserError> {
+        tx.prepare_cached("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1")?
+            .execute((&self.id, self.now.as_millis()))?;
+        find_token(tx, &self.id)
+    }
+}
