@@ -158,7 +158,11 @@ fn a_disk_that_is_unmounted_under_the_server_takes_nothing() {
         return;
     };
     let (layers, uploads) = (at.join("layers"), at.join("uploads"));
-    let settings = [("MCR_STORAGE_LAYERS_PATH", text(&layers)), ("MCR_STORAGE_UPLOADS_PATH", text(&uploads))];
+    let settings = [
+        ("MCR_STORAGE_LAYERS_PATH", text(&layers)),
+        ("MCR_STORAGE_UPLOADS_PATH", text(&uploads)),
+        ("MCR_STORAGE_MIN_FREE", "0"),
+    ];
     let server = data.start(&settings);
     let mut client = server.client();
     let blob = Noise::new(1).bytes(2000);

@@ -25,7 +25,7 @@ fn what_was_acknowledged_survives_kill_9() {
     let (data, mut noise) = (Data::new(), Noise::new(seed()));
     let promised = Mutex::new(Promised::default());
     let rounds = variable("MCR_KILL_ROUNDS", 50);
-    // On a slow disk it takes more of them until there is something to show.
+    // On a slow machine it takes more of them, and longer ones, until there is something to show.
     let mut done = 0;
     for round in 0..4 * rounds {
         if round >= rounds && promised.lock().unwrap().manifests.len() > ENOUGH {
@@ -34,7 +34,8 @@ fn what_was_acknowledged_survives_kill_9() {
         done += 1;
         let server = data.start(&[]);
         check(&server, &mut promised.lock().unwrap());
-        let (stop, delay) = (AtomicBool::new(false), Duration::from_millis(noise.below(250)));
+        let longest = 250 << (round / rounds);
+        let (stop, delay) = (AtomicBool::new(false), Duration::from_millis(noise.below(longest)));
         std::thread::scope(|scope| {
             for client in 0..4 {
                 let (connection, promised, stop) = (server.client(), &promised, &stop);

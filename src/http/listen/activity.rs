@@ -113,9 +113,11 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        // Else it was given up, or its handler panicked.
-        self.waits_no_more();
         let activity = &self.activity;
+        // A stream was given up, or its handler panicked. Over HTTP/1.1 its connection ends with it, and is to know that.
+        if activity.queue.is_some() {
+            self.waits_no_more();
+        }
         activity.in_flight.set(activity.in_flight.get() - 1);
         if activity.is_idle() {
             activity.flushed.set(false);
