@@ -87,16 +87,19 @@ server_stop() {
     unset SERVER_DATA
 }
 
-# api METHOD PATH [curl options…]: the answer's status, as the administrator.
-api() {
+# ask METHOD PATH [curl options…]: the answer's body, as the administrator.
+ask() {
     local method=$1 path=$2 scheme=https
     shift 2
     [ -f "$CA" ] || scheme=http
-    set -- -s -o /dev/null -w '%{http_code}' -u "admin:$PASSWORD" -X "$method" "$@"
+    set -- -s -u "admin:$PASSWORD" -X "$method" "$@"
     [ "$method" = HEAD ] && set -- -I "$@"
     [ "$scheme" = https ] && set -- --cacert "$CA" "$@"
     curl "$@" "$scheme://$REGISTRY$path"
 }
+
+# api METHOD PATH [curl options…]: the answer's status.
+api() { ask "$@" -o /dev/null -w '%{http_code}'; }
 
 # with_token MODE: whoever spoke to the registry asked for a token with the password, and was given it.
 with_token() {
