@@ -21,9 +21,10 @@ pub use actor::{Foundations, UploadSettings, Uploads};
 pub use error::UploadError;
 use error::{asked, undecided};
 pub(crate) use names::is_own;
-pub use session::{BeginRequest, GetStatus, Session, Status};
 #[cfg(feature = "testing")]
-pub(crate) use session::{hash_file, read_start};
+pub(crate) use session::hash_file;
+pub(crate) use session::read_start;
+pub use session::{BeginRequest, GetStatus, Session, Status};
 pub use state::Refusal;
 pub use writer::Writer;
 
