@@ -1,5 +1,7 @@
 //! MCR over HTTP: configuration, programs, and the translation between requests and actors. It keeps no state.
 
+pub mod admin;
+pub mod caller;
 pub mod config;
 pub mod data_lock;
 pub mod durable_file;
@@ -7,6 +9,7 @@ pub mod escape;
 pub mod http;
 pub mod logging;
 pub mod mcias;
+pub mod model;
 pub mod real_path;
 pub mod said_once;
 pub mod signals;

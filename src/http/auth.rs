@@ -22,6 +22,9 @@ use super::origin::{client, origin};
 use super::path::Target;
 use super::query::Query;
 use super::state::State;
+use crate::admin::login;
+use crate::admin::refusal::{Reason, Refusal};
+use crate::caller::Caller;
 
 /// What a route asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,15 +72,6 @@ impl api::Access for Access {
     fn action(self) -> &'static str {
         self.any_of().first().map_or("-", |action| action.as_str())
     }
-}
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// The principal.
-    pub principal: Arc<Principal>,
-    /// The SHA-256 of the token it came with.
-    pub token_hash: Option<[u8; 32]>,
 }
 
 /// The credentials of an `Authorization` header; `None` when there are none, an error when they cannot be read.
@@ -149,7 +143,7 @@ pub async fn may(
 }
 
 /// What policy says to it, and by which rule.
-pub(super) async fn decide(
+async fn decide(
     state: &State,
     principal: &Arc<Principal>,
     action: Action,
@@ -200,7 +194,7 @@ impl<'a> Inquiry<'a> {
         let state = self.state;
         let credentials = credentials(self.request).map_err(|error| self.challenge(error, None, None))?;
         let Some(credentials) = credentials else {
-            return Err(self.challenge(ApiError::nothing_sent(), None, None));
+            return Err(self.challenge(Refusal::nobody().into(), None, None));
         };
         let name = match &credentials {
             Credentials::Basic { name, .. } => Some(name.clone()),
@@ -216,21 +210,12 @@ impl<'a> Inquiry<'a> {
             }
             Err(error) => {
                 if let (Some(name), AskError::Refused(AuthError::Invalid)) = (name, &error) {
-                    self.failed_login(&name).await?;
+                    let origin = origin_of(self.request, state, self.request_id, None);
+                    login::failed(&state.worker, origin, &name).await?;
                 }
                 Err(self.challenge(error.into(), Some("invalid_token"), None))
             }
         }
-    }
-
-    /// Records a wrong name or password.
-    pub async fn failed_login(&self, name: &str) -> Result<(), ApiError> {
-        // A token that was pasted as the name is no name, and nobody else's to read.
-        let name = if name.starts_with("mcr_") { "mcr_…" } else { name };
-        let name: String = name.chars().take(128).collect();
-        let origin =
-            Origin { actor_name: name, ..origin_of(self.request, self.state, self.request_id, None) };
-        self.record(origin, Event::new(EventName::LoginFailed), 1).await
     }
 
     async fn record(&self, origin: Origin, event: Event, times: u64) -> Result<(), ApiError> {
@@ -276,14 +261,13 @@ impl<'a> Inquiry<'a> {
             }
             self.record(origin, event, left_out.saturating_add(1)).await?;
         }
-        let place = repository.map_or("this registry", RepositoryName::as_str);
+        let message = caller.denied(action, repository.map(RepositoryName::as_str));
         let detail = json!({"action": action, "repository": repository.map_or("", RepositoryName::as_str)});
         if caller.principal.is_anonymous() {
-            let message = format!("log in: {action} on {place} is not allowed to everybody");
             let error = ApiError::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, &message).detail(detail);
+            let error = error.because(Reason::NoCredentials);
             return Ok(self.challenge(error, Some("insufficient_scope"), Some(&message)));
         }
-        let message = format!("{} is not allowed {action} on {place}", caller.principal.name);
         Ok(ApiError::new(StatusCode::FORBIDDEN, Code::Denied, message).detail(detail))
     }
 

@@ -6,11 +6,12 @@ use actix_web::{HttpRequest, web};
 use mcr_actors::domain::Origin;
 
 use super::api::Api;
-use super::auth::{self, Caller};
+use super::auth;
 use super::budget::Holder;
 use super::origin::client;
 use super::query::Query;
 use super::state::State;
+use crate::caller::Caller;
 
 /// A request that may be handled: its parts are parsed and its caller is allowed.
 pub struct Call<A: Api> {

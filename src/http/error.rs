@@ -1,32 +1,28 @@
 //! Every refusal as a client sees it: status, code, sentence, detail. The only file that knows them.
 //!
-//! Domain and actors have errors of their own, without codes or statuses; each is translated here, without a wildcard,
-//! so that a new one does not compile until somebody decides what a client sees. Causes that are ours go to the log
-//! only. <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>
+//! Domain and actors have errors of their own, without codes or statuses. What an administrator is refused, and what any client
+//! is told of failures, is a [`Refusal`], which `error/refused.rs` says in the words of HTTP; what only `/v2` refuses is translated
+//! here, without a wildcard, so that a new error does not compile until somebody decides what a client sees.
+//! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>
+
+mod refused;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
 use mcr_actors::ask::AskError;
 use mcr_actors::auth_cache::AuthError;
-use mcr_actors::auth_cache::password::PasswordError;
 use mcr_actors::blob_store::BlobError;
 use mcr_actors::db::DbError;
-use mcr_actors::db::failure::Trouble;
 use mcr_actors::db::queries::manifests::PublishError;
-use mcr_actors::db::queries::policy_rules::RuleChangeError;
-use mcr_actors::db::queries::users::UserError;
-use mcr_actors::domain::{Digest, DigestError, ManifestError, NameError, ReferenceError};
-use mcr_actors::gc::GcError;
+use mcr_actors::domain::{DigestError, ManifestError, NameError, ReferenceError};
 use mcr_actors::policy::PolicyError;
-use mcr_actors::readiness::Untold;
-use mcr_actors::snapshot::SnapshotError;
-use mcr_actors::upload::{Refusal, UploadError};
-use rustix::io::Errno;
+use mcr_actors::upload::{self, UploadError};
 use serde_json::{Value, json};
 
 use super::path::PathError;
-use super::precondition::entity_tag;
+use crate::admin::refusal::{Kind, Reason, Refusal};
+use crate::model::Problem;
 
 /// The specification's codes, one of CNCF Distribution's for paging, one for preconditions, which the specification does
 /// not know, and two for what is our fault.
@@ -103,12 +99,17 @@ pub struct ApiError {
     message: String,
     detail: Value,
     headers: Vec<(HeaderName, String)>,
+    /// Why, in the words of `/v1`, where the status alone does not say it.
+    reason: Option<Reason>,
+    /// Which field or parameter is at fault.
+    field: Option<&'static str>,
 }
 
 impl ApiError {
     /// A refusal with an empty detail: never null, since docker repeats a push for 50 s when it is.
     pub fn new(status: StatusCode, code: Code, message: impl ToString) -> Self {
-        Self { status, code, message: message.to_string(), detail: json!({}), headers: Vec::new() }
+        let (message, detail, headers) = (message.to_string(), json!({}), Vec::new());
+        Self { status, code, message, detail, headers, reason: None, field: None }
     }
 
     /// Names the digest, tag or rule it is about, in one or two keys, since crane and oras print them.
@@ -142,21 +143,17 @@ impl ApiError {
 
     /// The answer under `/v1`.
     pub fn into_admin_response(self) -> HttpResponse {
+        let code = self.reason().as_str();
         let mut response = HttpResponse::build(self.status);
         for (name, value) in self.headers {
             response.insert_header((name, value));
         }
-        response.json(json!({"error": self.message}))
+        response.json(Problem { error: self.message, code, field: self.field })
     }
 
-    /// A refusal under `/v1`, which has no codes.
-    pub fn admin(status: StatusCode, message: impl ToString) -> Self {
-        Self::new(status, Code::Unknown, message)
-    }
-
-    /// What a change under `/v1` asks for is not there any more (RFC 9110 §15.5.13): the entity tag says what is.
-    fn changed_meanwhile(error: &dyn std::fmt::Display, found: &Digest) -> Self {
-        Self::admin(StatusCode::PRECONDITION_FAILED, error).header(header::ETAG, entity_tag(found))
+    /// What kind of refusal it is.
+    pub(super) fn kind(&self) -> Kind {
+        self.reason().kind()
     }
 
     /// A 401 says by which scheme to be let in (RFC 9110 §15.5.2); other errors are as they were.
@@ -167,46 +164,6 @@ impl ApiError {
             }
             _ => self,
         }
-    }
-
-    /// Nothing says who asks.
-    pub fn nothing_sent() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "log in to use this registry")
-    }
-
-    /// Something of ours failed; the cause is for the log, not for the client.
-    fn internal(cause: &dyn std::fmt::Display) -> Self {
-        log::error!("a request failed: {cause}");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            Code::Unknown,
-            "the registry failed; its log has the cause",
-        )
-    }
-
-    /// Something that is needed does not answer now.
-    pub(super) fn unavailable(cause: &dyn std::fmt::Display) -> Self {
-        log::warn!("a request could not be served: {cause}");
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Code::Unavailable,
-            "the registry is busy or stopping; try again",
-        )
-        .header(header::RETRY_AFTER, "5")
-    }
-
-    /// A file could not be used. Too many that are open is nothing broken, and passes.
-    fn file(error: &std::io::Error) -> Self {
-        match (error.kind(), Errno::from_io_error(error)) {
-            (std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded, _) => Self::no_space(),
-            (_, Some(Errno::MFILE | Errno::NFILE)) => Self::unavailable(error),
-            _ => Self::internal(error),
-        }
-    }
-
-    fn no_space() -> Self {
-        let message = "the registry's disk is full; free some space or delete images and try again";
-        Self::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unavailable, message)
     }
 
     /// Nothing is served under this path or with this method.
@@ -223,46 +180,25 @@ where
     fn from(error: AskError<E>) -> Self {
         match error {
             AskError::Refused(refusal) => refusal.into(),
-            AskError::Overloaded(name) => {
-                log::warn!("{name} has too many requests in flight");
-                Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    Code::TooManyRequests,
-                    "the registry is busy; try again",
-                )
-                .header(header::RETRY_AFTER, "1")
+            AskError::Overloaded(name) => Refusal::overloaded(name).into(),
+            AskError::Deadline(name) => Refusal::late(name).into(),
+            AskError::Down(name) => Refusal::down(name).into(),
+        }
+    }
+}
+
+/// What both APIs refuse alike.
+macro_rules! alike {
+    ($($error:ty),*) => {
+        $(impl From<$error> for ApiError {
+            fn from(error: $error) -> Self {
+                Refusal::from(error).into()
             }
-            AskError::Deadline(name) => Self::unavailable(&format_args!("{name} did not answer in time")),
-            AskError::Down(name) => Self::unavailable(&format_args!("{name} is down")),
-        }
-    }
+        })*
+    };
 }
 
-impl From<DbError> for ApiError {
-    fn from(error: DbError) -> Self {
-        match error {
-            DbError::Full => Self::no_space(),
-            DbError::Unknown(cause) | DbError::Busy(cause) => Self::unavailable(&cause),
-            error @ (DbError::Failed(_) | DbError::Corrupt { .. }) => Self::internal(&error),
-        }
-    }
-}
-
-impl From<Trouble> for ApiError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Full => Self::no_space(),
-            Trouble::Busy => Self::unavailable(&"its accounts cannot be asked now"),
-            Trouble::Failed => Self::internal(&"its accounts cannot be asked"),
-        }
-    }
-}
-
-impl From<Untold> for ApiError {
-    fn from(error: Untold) -> Self {
-        Self::unavailable(&error)
-    }
-}
+alike!(DbError, PolicyError, AuthError);
 
 impl From<BlobError> for ApiError {
     fn from(error: BlobError) -> Self {
@@ -273,7 +209,7 @@ impl From<BlobError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, Code::BlobUnknown, message)
                     .detail(json!({"digest": digest.to_string()}))
             }
-            BlobError::Io(error) => Self::file(&error),
+            BlobError::Io(error) => Refusal::file(&error).into(),
         }
     }
 }
@@ -293,60 +229,32 @@ impl From<UploadError> for ApiError {
                 Self::new(S::TOO_MANY_REQUESTS, Code::TooManyRequests, message)
                     .header(header::RETRY_AFTER, "10")
             }
-            UploadError::NoSpace => Self::no_space(),
-            UploadError::Io(error) => Self::file(&error),
+            UploadError::NoSpace => Refusal::no_space().into(),
+            UploadError::Io(error) => Refusal::file(&error).into(),
             UploadError::Db(error) => error.into(),
             UploadError::Blob(error) => error.into(),
-            error @ UploadError::Unavailable(_) => Self::unavailable(&error),
+            error @ UploadError::Unavailable(_) => Refusal::unavailable(&error).into(),
         }
     }
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
+impl From<upload::Refusal> for ApiError {
+    fn from(refusal: upload::Refusal) -> Self {
         use StatusCode as S;
         match refusal {
-            Refusal::OutOfOrder { expected, .. } => {
+            upload::Refusal::OutOfOrder { expected, .. } => {
                 Self::new(S::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid, refusal)
                     .detail(json!({"offset": expected}))
             }
-            Refusal::TooLarge { limit } => Self::new(S::PAYLOAD_TOO_LARGE, Code::SizeInvalid, refusal)
-                .detail(json!({"max_bytes": limit})),
-            Refusal::WrongDigest { claimed, computed } => {
+            upload::Refusal::TooLarge { limit } => {
+                Self::new(S::PAYLOAD_TOO_LARGE, Code::SizeInvalid, refusal)
+                    .detail(json!({"max_bytes": limit}))
+            }
+            upload::Refusal::WrongDigest { claimed, computed } => {
                 Self::new(S::BAD_REQUEST, Code::DigestInvalid, refusal)
                     .detail(json!({"claimed": claimed.to_string(), "computed": computed.to_string()}))
             }
         }
-    }
-}
-
-impl From<UserError> for ApiError {
-    fn from(error: UserError) -> Self {
-        let status = match error {
-            UserError::Unknown(_) => StatusCode::NOT_FOUND,
-            UserError::Taken(_)
-            | UserError::LastAdministrator
-            | UserError::TooManyTokens { .. }
-            | UserError::Role { .. } => StatusCode::CONFLICT,
-            UserError::Precondition(found) => return Self::changed_meanwhile(&error, &found),
-            UserError::Db(error) => return error.into(),
-        };
-        Self::admin(status, error)
-    }
-}
-
-impl From<RuleChangeError> for ApiError {
-    fn from(error: RuleChangeError) -> Self {
-        match error {
-            RuleChangeError::Precondition(found) => Self::changed_meanwhile(&error, &found),
-            RuleChangeError::Db(error) => error.into(),
-        }
-    }
-}
-
-impl From<PasswordError> for ApiError {
-    fn from(error: PasswordError) -> Self {
-        Self::unavailable(&error)
     }
 }
 
@@ -412,71 +320,11 @@ impl From<PathError> for ApiError {
     }
 }
 
-impl From<GcError> for ApiError {
-    fn from(error: GcError) -> Self {
-        match error {
-            GcError::Running(_) | GcError::Held | GcError::Idle => Self::admin(StatusCode::CONFLICT, error),
-            GcError::Lost => Self::admin(StatusCode::FORBIDDEN, error),
-            GcError::Db(error) => error.into(),
-            GcError::Upload(error) => error.into(),
-            GcError::Blob(error) => error.into(),
-            GcError::Unavailable(_) => Self::unavailable(&error),
-        }
-    }
-}
-
-impl From<SnapshotError> for ApiError {
-    fn from(error: SnapshotError) -> Self {
-        match error {
-            SnapshotError::Running(_) => Self::admin(StatusCode::CONFLICT, error),
-            SnapshotError::Lost => Self::admin(StatusCode::FORBIDDEN, error),
-            SnapshotError::Gc(error) => error.into(),
-            SnapshotError::Db(error) => error.into(),
-            SnapshotError::Thread(_) | SnapshotError::Unavailable(_) => Self::unavailable(&error),
-        }
-    }
-}
-
-impl From<PolicyError> for ApiError {
-    fn from(error: PolicyError) -> Self {
-        match error {
-            PolicyError::Db(error) => error.into(),
-            PolicyError::BadRule { .. } | PolicyError::Unavailable(_) => Self::unavailable(&error),
-        }
-    }
-}
-
-impl From<AuthError> for ApiError {
-    fn from(error: AuthError) -> Self {
-        match error {
-            AuthError::Invalid | AuthError::StillInvalid => Self::new(
-                StatusCode::UNAUTHORIZED,
-                Code::Unauthorized,
-                "the user name, password or token is not valid",
-            ),
-            AuthError::Lapsed { .. } => {
-                Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "the token has lapsed; log in again")
-            }
-            AuthError::TooMany { retry_after } => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                Code::TooManyRequests,
-                "too many failed logins; wait and try again",
-            )
-            .header(header::RETRY_AFTER, (retry_after.as_secs() + 1).to_string()),
-            AuthError::Own(trouble) => trouble.into(),
-            AuthError::Unavailable { retry_after } => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                Code::Unavailable,
-                "the identity service cannot be reached; try again",
-            )
-            .header(header::RETRY_AFTER, retry_after.as_secs().max(1).to_string()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
+
+    use rustix::io::Errno;
 
     use super::*;
 

@@ -22,7 +22,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::error::ApiError;
+use crate::admin::refusal::Refusal;
 
 /// The content type of the text that Prometheus reads.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -197,7 +197,7 @@ impl Sweeps {
         registry.register_with_unit("gc_freed", help, Unit::Bytes, freed);
     }
 
-    async fn set(&self, worker: &Worker) -> Result<(), ApiError> {
+    async fn set(&self, worker: &Worker) -> Result<(), Refusal> {
         let running = worker.gc.ask(GetGcStatus).await?.running;
         self.running.set(running.is_some().into());
         let last = match running {
@@ -233,7 +233,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When an actor does not answer.
-    pub async fn text(&self, worker: &Worker, actors: &Actors) -> Result<String, ApiError> {
+    pub async fn text(&self, worker: &Worker, actors: &Actors) -> Result<String, Refusal> {
         for state in actors.actors() {
             self.actors.set(&state);
         }

@@ -48,13 +48,14 @@ macro_rules! handler {
 }
 pub(super) use handler;
 
-/// The rows of a table: method, shape of the path, what it asks of its caller, and who answers.
+/// The rows of a table, behind the type that says what routes ask of their callers: method, shape of the path, what it asks,
+/// and who answers.
 macro_rules! routes {
-    ($($method:ident $shape:ident $access:ident => $handler:path;)*) => {
+    ($asks:ident: $($method:ident $shape:ident $access:ident => $handler:path;)*) => {
         &[$($crate::http::router::Route {
             method: actix_web::http::Method::$method,
             shape: Shape::$shape,
-            access: Access::$access,
+            access: $asks::$access,
             handler: $crate::http::router::handler!($method $handler),
         }),*]
     };

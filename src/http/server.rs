@@ -8,6 +8,7 @@ use mcr_actors::registry::{Registry, Worker};
 
 use super::cursor::Cursors;
 use super::entrance;
+use super::error::ApiError;
 use super::metrics::{CONTENT_TYPE, Metrics, WorkerMetrics};
 use super::state::{HttpOptions, State};
 
@@ -68,7 +69,7 @@ pub fn metrics_app(registry: Registry, metrics: Metrics) -> application!() {
                 let (worker, registry, metrics) = state.get_ref();
                 match metrics.text(worker, registry).await {
                     Ok(text) => HttpResponse::Ok().content_type(CONTENT_TYPE).body(text),
-                    Err(error) => error.into_admin_response(),
+                    Err(refusal) => ApiError::from(refusal).into_admin_response(),
                 }
             }),
         )

@@ -6,8 +6,9 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
+use mcr::admin::access::Access;
 use mcr::http::admin::path::Shape;
-use mcr::http::admin::routes::{Access, ROUTES, Route};
+use mcr::http::admin::routes::{ROUTES, Route};
 use rusqlite::TransactionBehavior;
 use serde_json::{Value, json};
 
@@ -136,7 +137,8 @@ fn whoever_loses_the_right_while_the_body_is_held_open_changes_nothing() {
     let server = data.start(&[("MCR_AUTH_LOGIN_ATTEMPTS_PER_MINUTE", "100000")]);
     let things = things(&server);
     let mut admin = server.client();
-    let judged = |route: &&Route| route.changes() && ![Access::Open, Access::Anybody].contains(&route.access);
+    let judged =
+        |route: &&Route| route.changes() && ![Access::Open, Access::Anybody].contains(&route.access.access());
     let mut tried = 0;
     for route in ROUTES.iter().filter(judged) {
         for loss in LOSSES {
@@ -215,17 +217,17 @@ fn whoever_loses_the_right_between_the_judgement_and_the_write_changes_nothing()
     let mut database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
     database.busy_timeout(Duration::from_secs(10)).unwrap();
     let changes = |route: &&Route| {
-        let judged = ![Access::Open, Access::Anybody].contains(&route.access);
+        let judged = ![Access::Open, Access::Anybody].contains(&route.access.access());
         // It only answers a question.
         route.changes() && judged && route.shape != Shape::PolicyTest
     };
     let mut tried = 0;
     for route in ROUTES.iter().filter(changes) {
-        let losses = if route.access == Access::Rules { &LOST[..] } else { &LOST[..5] };
+        let losses = if route.access.access() == Access::Rules { &LOST[..] } else { &LOST[..5] };
         for lost in losses {
             let name = format!("ops{tried}");
             tried += 1;
-            let mut ops = with_right(&server, route.access, &name);
+            let mut ops = with_right(&server, route.access.access(), &name);
             assert_eq!(ops.get("/v1/auth/me").status, 200);
             let (path, body) = attempt(route, &things);
             let before = state(&server);

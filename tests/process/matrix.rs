@@ -1,7 +1,8 @@
 //! Every route of both tables by every kind of caller, with the status that is expected. A route without an entry fails.
 
+use mcr::admin::access::Access as AdminAccess;
 use mcr::http::admin::path::Shape as AdminShape;
-use mcr::http::admin::routes::{Access as AdminAccess, ROUTES as ADMIN_ROUTES, Route as AdminRoute};
+use mcr::http::admin::routes::{ROUTES as ADMIN_ROUTES, Route as AdminRoute};
 use mcr::http::api::Shape as _;
 use mcr::http::auth::Access;
 use mcr::http::oci::routes::{ROUTES, Route};
@@ -173,7 +174,7 @@ fn every_route_of_the_admin_api_by_every_caller() {
         for route in routes.into_iter().chain(last) {
             let headers = [("Content-Type", "application/json")];
             let answer = client.request(route.method.as_str(), &admin_path(route.shape), &headers, b"");
-            match admin_refusal(route.access, who) {
+            match admin_refusal(route.access.access(), who) {
                 Some(expected) => assert_eq!(answer.status, expected, "{who:?} {route:?}: {}", answer.text()),
                 None => {
                     let expected = admin_granted(route, who);
@@ -202,7 +203,7 @@ fn a_token_in_a_url_is_nobodys() {
         let query = format!("?{key}={secret}&username=admin");
         let oci = ROUTES.iter().filter(|route| route.access != Access::Open);
         let oci = oci.map(|route| (route.method.as_str(), path(route.shape)));
-        let closed = |route: &&AdminRoute| route.access != AdminAccess::Open;
+        let closed = |route: &&AdminRoute| route.access.access() != AdminAccess::Open;
         let admin = ADMIN_ROUTES.iter().filter(closed);
         let admin = admin.map(|route| (route.method.as_str(), admin_path(route.shape)));
         for (method, path) in oci.chain(admin) {

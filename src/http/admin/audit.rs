@@ -1,14 +1,15 @@
 //! The audit log, for whoever asks what happened.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
-use mcr_actors::db::queries::audit::{AuditCursor, AuditEntry, ListAudit};
+use mcr_actors::db::queries::audit::{AuditCursor, AuditEntry};
 use mcr_actors::domain::{EventName, Timestamp};
 
 use super::call::AdminCall;
-use super::model::{AuditList, AuditModel, Problem};
 use super::page;
+use crate::admin::audit::{self, Entries, Filter};
+use crate::admin::refusal::Refusal;
 use crate::http::error::ApiError;
+use crate::model::{AuditList, AuditModel, Problem};
 
 fn model(entry: AuditEntry) -> AuditModel {
     AuditModel {
@@ -27,23 +28,36 @@ fn model(entry: AuditEntry) -> AuditModel {
     }
 }
 
+pub(super) fn list_model(Entries { listed, next }: Entries) -> AuditList {
+    let items = listed.items.into_iter().map(model).collect();
+    AuditList { total: listed.total, items, next: next.map(|next| next.to_string()) }
+}
+
+/// The kind of events that is asked for.
+fn event(call: &AdminCall) -> Result<Option<EventName>, Refusal> {
+    let Some(text) = call.query.get("event_type") else { return Ok(None) };
+    let found = EventName::ALL.iter().find(|name| name.as_str() == text);
+    found.copied().map(Some).ok_or_else(|| {
+        let names = EventName::ALL.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        Refusal::invalid("event_type", format!("event_type is one of {names}"))
+    })
+}
+
 /// A time of the query. A plus that was not written `%2B` arrives as a space, and no time has one.
-fn time(call: &AdminCall, key: &str) -> Result<Option<Timestamp>, ApiError> {
+fn time(call: &AdminCall, key: &'static str) -> Result<Option<Timestamp>, Refusal> {
     let Some(text) = call.query.get(key) else { return Ok(None) };
     Timestamp::parse(&text.replacen(' ', "+", 1)).map(Some).ok_or_else(|| {
         let message =
             format!("{key} is a time in RFC 3339, such as 2026-01-31T12:00:00Z or 2026-01-31T14:00:00+02:00");
-        ApiError::admin(StatusCode::BAD_REQUEST, message)
+        Refusal::invalid(key, message)
     })
 }
 
 /// Where the page begins, as an earlier page said.
-fn cursor(call: &AdminCall) -> Result<Option<AuditCursor>, ApiError> {
+fn cursor(call: &AdminCall) -> Result<Option<AuditCursor>, Refusal> {
     let Some(text) = call.query.get("last") else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| {
-        let message = "last is what an earlier page gave as next";
-        ApiError::admin(StatusCode::BAD_REQUEST, message)
-    })
+    let bad = |_| Refusal::invalid("last", "last is what an earlier page gave as next");
+    text.parse().map(Some).map_err(bad)
 }
 
 /// Lists entries, newest first: by their time, then their number. `next` is where the next page begins, given back as
@@ -55,27 +69,15 @@ fn cursor(call: &AdminCall) -> Result<Option<AuditCursor>, ApiError> {
     (status = 200, body = AuditList), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem)))]
 pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let (limit, offset) = page(call)?;
-    let event = call.query.get("event_type").map(str::to_owned);
-    if let Some(event) = &event
-        && EventName::ALL.iter().all(|name| name.as_str() != event)
-    {
-        let names = EventName::ALL.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(ApiError::admin(StatusCode::BAD_REQUEST, format!("event_type is one of {names}")));
-    }
-    let query = ListAudit {
-        event,
+    let page = page(call)?;
+    let filter = Filter {
+        event: event(call)?,
         actor_id: call.query.get("actor_id").map(str::to_owned),
         repository: call.query.get("repository").map(str::to_owned),
         since: time(call, "since")?,
         until: time(call, "until")?,
         after: cursor(call)?,
-        offset,
-        limit,
     };
-    let (entries, total) = call.state.worker.db.read(query).await?;
-    let full = entries.len() == limit;
-    let last = entries.last().filter(|_| full).map(|entry| AuditCursor { time: entry.time, id: entry.id });
-    let next = last.map(|last| last.to_string());
-    Ok(HttpResponse::Ok().json(AuditList { total, items: entries.into_iter().map(model).collect(), next }))
+    let entries = audit::list(&call.plain(), filter, page).await?;
+    Ok(HttpResponse::Ok().json(list_model(entries)))
 }

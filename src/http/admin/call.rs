@@ -1,64 +1,37 @@
-//! What a handler of `/v1` gets, and what a route asks of its caller.
+//! What a handler of `/v1` gets, and how its caller is found and judged.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
-use mcr_actors::db::queries::permission::{self, Right};
-use mcr_actors::domain::Action;
-use mcr_actors::policy::builtin::ADMIN;
 
-use super::door::Changed;
+use super::changed::Changed;
 use super::path::Target;
-use crate::http::api::{self, Access as _, Api};
-use crate::http::auth::{Caller, Inquiry, decide};
+use crate::admin;
+use crate::admin::access::Access;
+use crate::admin::refusal::{Denied, Refusal};
+use crate::admin::use_case::UseCase;
+use crate::caller::Caller;
+use crate::http::api::{self, Api};
+use crate::http::auth::Inquiry;
 use crate::http::call::Call;
 use crate::http::error::ApiError;
 use crate::http::note::Named;
+use crate::http::origin::client;
 use crate::http::state::State;
 
-/// What a route asks of its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Nothing.
-    Open,
-    /// Any valid token; it shows only what is the caller's own.
-    Anybody,
-    /// The role `admin`.
-    Admin,
-    /// The role `admin`, where the registry itself keeps the accounts.
-    Accounts,
-    /// `policy:manage`.
-    Rules,
-}
-
-impl Access {
-    /// What a change takes.
-    fn right(self) -> Right {
-        match self {
-            Self::Open | Self::Anybody => Right::Account,
-            Self::Admin | Self::Accounts => Right::Role(ADMIN),
-            Self::Rules => Right::Rules,
-        }
-    }
-}
-
-impl api::Access for Access {
+impl api::Access for UseCase {
     fn action(self) -> &'static str {
-        match self {
-            Self::Open | Self::Anybody => "-",
-            Self::Admin | Self::Accounts => "administration",
-            Self::Rules => Action::ManagePolicy.as_str(),
-        }
+        self.access().action()
     }
 }
 
-/// The admin API. Its handlers get the body whole; empty where the route changes nothing.
+/// The admin API: each of its routes is for a use case, and asks of its caller what that asks. Its handlers get the body whole;
+/// empty where the route changes nothing.
 #[derive(Debug)]
 pub struct Admin;
 
 impl Api for Admin {
     type Target = Target;
-    type Access = Access;
+    type Access = UseCase;
     type Body = Bytes;
     type Changed = Changed;
 }
@@ -67,29 +40,33 @@ impl Api for Admin {
 pub type AdminCall = Call<Admin>;
 
 impl AdminCall {
-    /// By what right it changes something, to be asked for again in the transaction of the change. Accounts that MCIAS keeps
-    /// cannot be asked for there.
-    pub fn permission(&self) -> Option<permission::Caller> {
-        let caller = self.caller.as_ref()?;
-        Some(permission::Caller {
-            principal: caller.principal.as_ref().clone(),
-            token_hash: caller.token_hash,
-            right: self.access.right(),
-            kept_here: self.state.registry.provider().managed_elsewhere().is_none(),
-        })
+    /// The same as the use case sees it.
+    pub fn plain(&self) -> admin::call::Call {
+        admin::call::Call {
+            worker: self.state.worker.clone(),
+            registry: self.state.registry.clone(),
+            use_case: self.access,
+            caller: self.caller.clone(),
+            origin: self.origin(),
+            address: client(&self.request, &self.state.options),
+            max_robot_tokens: self.state.options.max_robot_tokens,
+        }
     }
 
     /// Why a caller who was let in is not any more.
-    pub async fn refused(&self) -> ApiError {
-        let judged = admit(&self.request, &self.state, &self.request_id, self.access).await;
+    pub(super) async fn refused(&self) -> ApiError {
+        let judged = admit(&self.request, &self.state, &self.request_id, self.access.access()).await;
         // Whoever is let in again was refused a moment ago all the same.
-        let again =
-            || ApiError::admin(StatusCode::FORBIDDEN, "the right to this was lost meanwhile; try again");
-        judged.err().unwrap_or_else(again)
+        judged.err().unwrap_or_else(|| Refusal::lost().into())
+    }
+
+    /// Notes who a request turned out to come from.
+    pub(super) fn named(&self, name: &str) {
+        self.request.extensions_mut().insert(Named(name.to_owned()));
     }
 }
 
-/// Finds the caller and holds it against what the route asks.
+/// Finds the caller and holds it against what the use case asks.
 pub(super) async fn admit(
     request: &HttpRequest,
     state: &State,
@@ -102,22 +79,11 @@ pub(super) async fn admit(
     let inquiry = Inquiry::new(request, state, request_id);
     let caller = inquiry.caller(None).await?;
     request.extensions_mut().insert(Named(caller.principal.name.clone()));
-    let (allowed, rule) = match access {
-        Access::Open | Access::Anybody => (true, None),
-        Access::Admin | Access::Accounts => (caller.principal.has_role(ADMIN), None),
-        Access::Rules => {
-            let decision = decide(state, &caller.principal, Action::ManagePolicy, None).await?;
-            (decision.allowed, decision.rule)
+    match access.judge(&state.worker, &state.registry, Some(&caller)).await {
+        Ok(()) => Ok(Some(caller)),
+        Err(Refusal { denied: Some(Denied { action, rule }), .. }) => {
+            Err(inquiry.deny(&caller, action, None, rule).await?)
         }
-    };
-    if !allowed {
-        return Err(inquiry.deny(&caller, access.action(), None, rule).await?);
-    }
-    match state.registry.provider().managed_elsewhere() {
-        Some(place) if access == Access::Accounts => Err(ApiError::admin(
-            StatusCode::CONFLICT,
-            format!("accounts and tokens are managed in {place}; the registry only asks it"),
-        )),
-        _ => Ok(Some(caller)),
+        Err(refusal) => Err(refusal.into()),
     }
 }

@@ -8,7 +8,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::call::AdminCall;
-use super::{audit, gc, policy, repositories, session, snapshots, system, uploads, users};
+use super::{audit, gc, policy, repositories, session, snapshots, system, tokens, uploads, users};
 use crate::http::error::ApiError;
 
 #[derive(OpenApi)]
@@ -21,7 +21,7 @@ registry is busy or stopping, and one that adds something 507 when the disk is f
         repositories::list, repositories::show, repositories::delete, repositories::delete_tag,
         policy::list, policy::create, policy::show, policy::update, policy::delete, policy::test,
         users::list, users::create, users::show, users::update, users::delete,
-        users::list_tokens, users::create_token, users::revoke_token,
+        tokens::list_tokens, tokens::create_token, tokens::revoke_token,
         uploads::list, uploads::cancel, audit::list,
         gc::start, gc::stop, gc::status, gc::list, gc::items,
         snapshots::start, snapshots::list,
@@ -51,7 +51,7 @@ static TEXT: LazyLock<Bytes> = LazyLock::new(|| text().into());
 
 /// The document itself.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "system", responses(
-    (status = 200, body = Object), (status = 401, body = super::model::Problem)))]
+    (status = 200, body = Object), (status = 401, body = crate::model::Problem)))]
 pub async fn document(_: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().content_type("application/json").body(TEXT.clone()))
 }

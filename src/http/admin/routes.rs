@@ -4,11 +4,13 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-pub use super::call::Access;
 use super::call::{Admin, AdminCall, admit};
 use super::path::{self, PathError, Shape};
-use super::{audit, gc, openapi, policy, repositories, session, snapshots, system, uploads, users};
-use crate::http::auth::Caller;
+use super::{audit, gc, openapi, policy, repositories, session, snapshots, system, tokens, uploads, users};
+use crate::admin::access::Access;
+use crate::admin::refusal::{Kind, Refusal};
+use crate::admin::use_case::UseCase;
+use crate::caller::Caller;
 use crate::http::budget::Holder;
 use crate::http::error::{ApiError, Code};
 use crate::http::origin::client;
@@ -26,49 +28,49 @@ const MAX_LOGIN: u64 = 4 * 1024;
 pub type Route = router::Route<Admin>;
 
 /// The admin API.
-pub static ROUTES: &[Route] = routes! {
+pub static ROUTES: &[Route] = routes! { UseCase:
     // everybody
-    GET    Health        Open     => system::health;
-    HEAD   Health        Open     => system::health;
-    GET    Ready         Open     => system::ready;
-    HEAD   Ready         Open     => system::ready;
-    POST   Login         Open     => session::login;
+    GET    Health        ReadHealth       => system::health;
+    HEAD   Health        ReadHealth       => system::health;
+    GET    Ready         ReadReadiness    => system::ready;
+    HEAD   Ready         ReadReadiness    => system::ready;
+    POST   Login         LogIn            => session::login;
     // whoever has a token
-    POST   Logout        Anybody  => session::logout;
-    GET    Me            Anybody  => session::me;
-    GET    OpenApi       Anybody  => openapi::document;
+    POST   Logout        LogOut           => session::logout;
+    GET    Me            ReadCaller       => session::me;
+    GET    OpenApi       DescribeApi      => openapi::document;
     // administrators
-    GET    Repositories  Admin    => repositories::list;
-    GET    Repository    Admin    => repositories::show;
-    DELETE Repository    Admin    => repositories::delete;
-    DELETE RepositoryTag Admin    => repositories::delete_tag;
-    GET    Users         Accounts => users::list;
-    POST   Users         Accounts => users::create;
-    GET    User          Accounts => users::show;
-    PATCH  User          Accounts => users::update;
-    DELETE User          Accounts => users::delete;
-    GET    Tokens        Accounts => users::list_tokens;
-    POST   Tokens        Accounts => users::create_token;
-    DELETE Token         Accounts => users::revoke_token;
-    GET    Uploads       Admin    => uploads::list;
-    DELETE Upload        Admin    => uploads::cancel;
-    POST   Gc            Admin    => gc::start;
-    DELETE Gc            Admin    => gc::stop;
-    GET    GcStatus      Admin    => gc::status;
-    GET    Sweeps        Admin    => gc::list;
-    GET    SweepItems    Admin    => gc::items;
-    POST   Snapshots     Admin    => snapshots::start;
-    GET    Snapshots     Admin    => snapshots::list;
-    GET    Audit         Admin    => audit::list;
-    GET    Actors        Admin    => system::actors;
-    GET    Metrics       Admin    => system::metrics;
+    GET    Repositories  ListRepositories => repositories::list;
+    GET    Repository    ReadRepository   => repositories::show;
+    DELETE Repository    DeleteRepository => repositories::delete;
+    DELETE RepositoryTag DeleteTag        => repositories::delete_tag;
+    GET    Users         ListUsers        => users::list;
+    POST   Users         CreateUser       => users::create;
+    GET    User          ReadUser         => users::show;
+    PATCH  User          UpdateUser       => users::update;
+    DELETE User          DeleteUser       => users::delete;
+    GET    Tokens        ListTokens       => tokens::list_tokens;
+    POST   Tokens        CreateToken      => tokens::create_token;
+    DELETE Token         RevokeToken      => tokens::revoke_token;
+    GET    Uploads       ListUploads      => uploads::list;
+    DELETE Upload        CancelUpload     => uploads::cancel;
+    POST   Gc            StartSweep       => gc::start;
+    DELETE Gc            StopSweep        => gc::stop;
+    GET    GcStatus      ReadCollector    => gc::status;
+    GET    Sweeps        ListSweeps       => gc::list;
+    GET    SweepItems    ListFindings     => gc::items;
+    POST   Snapshots     StartSnapshot    => snapshots::start;
+    GET    Snapshots     ListSnapshots    => snapshots::list;
+    GET    Audit         ListAudit        => audit::list;
+    GET    Actors        ListActors       => system::actors;
+    GET    Metrics       ReadMetrics      => system::metrics;
     // whoever may change rules
-    GET    Rules         Rules    => policy::list;
-    POST   Rules         Rules    => policy::create;
-    GET    Rule          Rules    => policy::show;
-    PATCH  Rule          Rules    => policy::update;
-    DELETE Rule          Rules    => policy::delete;
-    POST   PolicyTest    Rules    => policy::test;
+    GET    Rules         ListRules        => policy::list;
+    POST   Rules         CreateRule       => policy::create;
+    GET    Rule          ReadRule         => policy::show;
+    PATCH  Rule          UpdateRule       => policy::update;
+    DELETE Rule          DeleteRule       => policy::delete;
+    POST   PolicyTest    TestRules        => policy::test;
 };
 
 /// Answers any request that is not under `/v2`. What names nothing is 404 before anybody is asked who they are: docker and
@@ -81,12 +83,12 @@ pub async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let parsed = path::parse(request.uri().path());
     if let Err(error @ (PathError::Nothing | PathError::Slashes(_))) = parsed {
-        return Err(ApiError::admin(StatusCode::NOT_FOUND, error));
+        return Err(ApiError::new(StatusCode::NOT_FOUND, Code::Unsupported, error));
     }
     let route = Route::find(ROUTES, request, parsed.as_ref().ok());
-    let access = route.map_or(Access::Anybody, |route| route.access);
+    let access = route.map_or(Access::Anybody, |route| route.access.access());
     let mut caller = admit(request, state, request_id, access).await?;
-    let target = parsed.map_err(|error| ApiError::admin(StatusCode::BAD_REQUEST, error))?;
+    let target = parsed.map_err(malformed)?;
     let route = route.ok_or_else(|| Route::not_allowed(ROUTES, &target))?;
     let held = match route.changes() {
         true => Some(
@@ -107,10 +109,23 @@ pub async fn answer(
         caller,
         state: state.clone(),
         target,
-        access,
+        access: route.access,
         request_id: request_id.to_owned(),
     };
-    route.answer(&mut call).await
+    match route.answer(&mut call).await {
+        Err(error) if error.kind() == Kind::Lost => Err(call.refused().await),
+        answered => answered,
+    }
+}
+
+/// The refusal of a path that is the right one but for a name in it.
+fn malformed(error: PathError) -> ApiError {
+    let field = match error {
+        PathError::Name(_) => "name",
+        PathError::Tag(_) => "tag",
+        PathError::Id(_) | PathError::Nothing | PathError::Slashes(_) => "id",
+    };
+    Refusal::invalid(field, error).into()
 }
 
 /// Who pays for the memory of a body.
@@ -118,7 +133,7 @@ fn holder(request: &HttpRequest, state: &State, caller: Option<&Caller>) -> Hold
     Holder::of(caller.map(|caller| caller.principal.as_ref()), client(request, &state.options))
 }
 
-/// A body as a whole. Errors of the admin API show no code.
+/// A body as a whole.
 ///
 /// # Errors
 /// 400 when it does not come whole, 408 when it does not come in time, 413 when it is too long, 503 when others' bodies take

@@ -4,22 +4,29 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use mcr_actors::policy::builtin::ADMIN;
-use mcr_actors::readiness::{Check, GetReadiness};
+use mcr_actors::readiness::Check;
 use mcr_actors::registry::ActorState;
 
 use super::call::AdminCall;
-use super::model::{ActorModel, Actors, Health, Problem, Ready, ReadyCheck};
+use crate::admin::call::Call;
+use crate::admin::system::{self, Readiness};
 use crate::http::auth::Inquiry;
 use crate::http::error::ApiError;
 use crate::http::metrics::CONTENT_TYPE;
 use crate::http::state::State;
+use crate::model::{ActorModel, Actors, Health, Problem, Ready, ReadyCheck};
 
 /// Tells that the process lives.
 #[utoipa::path(method(get, head), path = "/v1/health", tag = "system", security(()),
     responses((status = 200, body = Health)))]
-pub async fn health(_: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+pub async fn health(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
+    system::health(&call.plain()).await?;
     Ok(HttpResponse::Ok().json(Health { status: "ok" }))
+}
+
+pub(super) fn ready_model(Readiness { ready, report }: Readiness) -> Ready {
+    let model = |check: &Check| ReadyCheck { name: check.name, ok: check.ok, detail: check.detail.clone() };
+    Ready { ready, checks: report.map(|report| report.checks.iter().map(model).collect()) }
 }
 
 /// Tells whether the registry can serve; administrators also what was looked at. All who ask within a second hear the
@@ -27,38 +34,38 @@ pub async fn health(_: &mut AdminCall) -> Result<HttpResponse, ApiError> {
 #[utoipa::path(method(get, head), path = "/v1/ready", tag = "system", security((), ("bearer" = [])), responses(
     (status = 200, body = Ready), (status = 401, body = Problem), (status = 503, body = Ready)))]
 pub async fn ready(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let report = call.state.worker.readiness.ask(GetReadiness).await?;
-    let model = |check: &Check| ReadyCheck { name: check.name, ok: check.ok, detail: check.detail.clone() };
-    let checks = is_admin(call).await.then(|| report.checks.iter().map(model).collect());
-    let mut response = if report.ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    Ok(response.json(Ready { ready: report.ready(), checks }))
+    let readiness = system::readiness(&perhaps_known(call).await).await?;
+    let mut response = if readiness.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    Ok(response.json(ready_model(readiness)))
 }
 
-/// Whether an administrator asks. Whoever is not known, or cannot be known now, is a stranger.
-async fn is_admin(call: &AdminCall) -> bool {
-    call.request.headers().contains_key(header::AUTHORIZATION)
-        && Inquiry::new(&call.request, &call.state, &call.request_id)
-            .caller(None)
-            .await
-            .is_ok_and(|caller| caller.principal.has_role(ADMIN))
+/// The call with who asks. Whoever is not known, or cannot be known now, is a stranger.
+async fn perhaps_known(call: &AdminCall) -> Call {
+    let mut plain = call.plain();
+    if call.request.headers().contains_key(header::AUTHORIZATION) {
+        let inquiry = Inquiry::new(&call.request, &call.state, &call.request_id);
+        plain.caller = inquiry.caller(None).await.ok();
+    }
+    plain
+}
+
+pub(super) fn actors_model(states: Vec<ActorState>) -> Actors {
+    let model = |ActorState { name, alive, load }| ActorModel {
+        name,
+        alive,
+        in_flight: load.in_flight,
+        messages: load.messages,
+        mean_us: mean(load.time, load.messages),
+        refused: load.refused,
+    };
+    Actors { actors: states.into_iter().map(model).collect() }
 }
 
 /// Tells what each actor says of itself.
 #[utoipa::path(get, path = "/v1/actors", tag = "system", responses(
     (status = 200, body = Actors), (status = 401, body = Problem), (status = 403, body = Problem)))]
 pub async fn actors(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let states = call.state.registry.actors().into_iter();
-    let actors = states
-        .map(|ActorState { name, alive, load }| ActorModel {
-            name,
-            alive,
-            in_flight: load.in_flight,
-            messages: load.messages,
-            mean_us: mean(load.time, load.messages),
-            refused: load.refused,
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(Actors { actors }))
+    Ok(HttpResponse::Ok().json(actors_model(system::actors(&call.plain()).await?)))
 }
 
 fn mean(time: Duration, count: u64) -> u64 {

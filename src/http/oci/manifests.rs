@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::call::Call;
 use super::{DOCKER_CONTENT_DIGEST, location, name_unknown, wrong_target};
+use crate::admin::refusal::Refusal;
 use crate::http::auth;
 use crate::http::body::of_length;
 use crate::http::error::{ApiError, Code};
@@ -158,7 +159,7 @@ async fn parse(algorithm: Algorithm, media_type: MediaType, body: Bytes) -> Resu
         let _place = place;
         Manifest::parse(algorithm, media_type, body)
     });
-    Ok(read.await.map_err(|error| ApiError::unavailable(&error))??)
+    Ok(read.await.map_err(|error| ApiError::from(Refusal::unavailable(&error)))??)
 }
 
 /// `PUT /v2/<name>/manifests/<reference>[?tag=…]`: 201 means that the manifest, its references, its referrer entry and its

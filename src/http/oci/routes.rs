@@ -20,7 +20,7 @@ use crate::http::state::State;
 pub type Route = router::Route<Oci>;
 
 /// The OCI API. <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints>
-pub static ROUTES: &[Route] = routes! {
+pub static ROUTES: &[Route] = routes! { Access:
     // everybody
     GET    Token     Open         => token::exchange;
     POST   Token     Open         => token::exchange;

@@ -7,15 +7,15 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpMessage, HttpResponse};
 use mcr_actors::ask::AskError;
 use mcr_actors::auth_cache::{
-    AuthError, Authenticate, Authenticated, Credentials, LoggedIn, Login, LoginAnonymous, Secret,
+    AuthError, Authenticate, Authenticated, Credentials, LoggedIn, LoginAnonymous, Secret,
 };
-use mcr_actors::db::queries::audit::Record;
-use mcr_actors::domain::{Event, EventName, Timestamp};
+use mcr_actors::domain::Timestamp;
 use serde_json::json;
 
 use super::call::Oci;
-use crate::http::api::Api;
-use crate::http::auth::{Inquiry, credentials, has_unknown_scheme, origin_of};
+use crate::admin::login;
+use crate::admin::refusal::Refusal;
+use crate::http::auth::{credentials, has_unknown_scheme};
 use crate::http::budget::Holder;
 use crate::http::call::Call;
 use crate::http::error::{ApiError, Code};
@@ -37,7 +37,7 @@ pub async fn exchange(call: &mut Call<Oci>) -> Result<HttpResponse, ApiError> {
         credentials(&call.request)
     };
     let login = match found {
-        Ok(None) => anonymous(call).await?.ok_or_else(|| challenged(ApiError::nothing_sent()))?,
+        Ok(None) => anonymous(call).await?.ok_or_else(|| challenged(Refusal::nobody().into()))?,
         // Where everybody is given a token, whatever else was sent is not looked at.
         Err(error) if error.status() == StatusCode::UNAUTHORIZED && has_unknown_scheme(&call.request) => {
             anonymous(call).await?.ok_or_else(|| challenged(error))?
@@ -59,34 +59,12 @@ async fn anonymous(call: &Call<Oci>) -> Result<Option<LoggedIn>, ApiError> {
     }
 }
 
-/// Exchanges a name and password for a token, and records how that went; for a request of any API.
-pub(crate) async fn log_in<A: Api>(
-    call: &Call<A>,
-    name: String,
-    password: Secret,
-) -> Result<LoggedIn, ApiError> {
-    let (state, request, request_id) = (&call.state, &call.request, &call.request_id);
-    let address = client(request, &state.options);
-    let (is_nobody, tried) = (name.is_empty(), name.clone());
-    let is_nothing = is_nobody && password.expose().is_empty();
-    match state.worker.auth.ask(Login { name, password, address }).await {
-        Ok(login) => {
-            request.extensions_mut().insert(Named(login.principal.name.clone()));
-            let origin = origin_of(request, state, request_id, Some(&login.principal));
-            let (now, event) = (state.worker.clock.now(), Event::new(EventName::LoginOk));
-            if !login.principal.is_anonymous() {
-                state.worker.db.record(Record { origin, now, event, times: 1 }).await?;
-            }
-            Ok(login)
-        }
-        Err(AskError::Refused(AuthError::Invalid)) if is_nothing => Err(ApiError::nothing_sent()),
-        Err(error) => {
-            if matches!(error, AskError::Refused(AuthError::Invalid)) && !is_nobody {
-                Inquiry::new(request, state, request_id).failed_login(&tried).await?;
-            }
-            Err(error.into())
-        }
-    }
+/// Exchanges a name and password for a token.
+async fn log_in(call: &Call<Oci>, name: String, password: Secret) -> Result<LoggedIn, ApiError> {
+    let address = client(&call.request, &call.state.options);
+    let login = login::log_in(&call.state.worker, call.origin(), address, (name, password)).await?;
+    call.request.extensions_mut().insert(Named(login.principal.name.clone()));
+    Ok(login)
 }
 
 /// Whoever holds a token already may ask with it, and keeps it.

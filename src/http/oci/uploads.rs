@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 use super::call::Call;
 use super::{DOCKER_CONTENT_DIGEST, location, wrong_target};
-use crate::http::auth::{self, Caller};
+use crate::caller::Caller;
+use crate::http::auth;
 use crate::http::body::receive;
 use crate::http::error::{ApiError, Code};
 use crate::http::path::Target;

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use mcr_actors::domain::Timestamp;
-use mcr_actors::gc::Report;
-use mcr_actors::gc::report::Share;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -82,38 +79,6 @@ pub struct SweepModel {
     pub errors: Vec<String>,
     /// By the repository that had it last, those with the most bytes.
     pub repositories: BTreeMap<String, ShareModel>,
-}
-
-impl From<Report> for SweepModel {
-    fn from(report: Report) -> Self {
-        let Report { id, dry_run, counts, left, errors, repositories, .. } = report;
-        let time = |millis| Timestamp::from_millis(millis).to_string();
-        let share = |share: Share| ShareModel { items: share.items, bytes: share.bytes };
-        Self {
-            id,
-            trigger: report.trigger.as_str().to_owned(),
-            dry_run,
-            phase: report.phase.as_str().to_owned(),
-            outcome: report.outcome.as_str().to_owned(),
-            started_at: time(report.started_at),
-            finished_at: report.finished_at.map(time),
-            examined: counts.examined,
-            uploads: counts.uploads,
-            manifests: counts.manifests,
-            links: counts.links,
-            condemned: counts.condemned,
-            removed: counts.removed,
-            freed_bytes: counts.freed_bytes,
-            strays: counts.strays,
-            strays_waiting: counts.strays_waiting,
-            busy: counts.busy,
-            left,
-            longest_write_us: counts.longest_write_us,
-            error_count: counts.error_count,
-            errors,
-            repositories: repositories.into_iter().map(|(name, of)| (name, share(of))).collect(),
-        }
-    }
 }
 
 /// What the collector does and did last.

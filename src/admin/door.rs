@@ -1,11 +1,11 @@
-//! The door of every change under `/v1`.
+//! The door of every change that an administrator makes.
 //!
 //! A caller was judged when its request had come whole. Whatever the change then waits for (a password that is hashed, others
 //! before it in the writer), the caller is asked for once more in the transaction of the change itself, or of the first write
-//! that an actor makes for it. A route that can change something answers with [`Changed`], which is made from [`Asked`] alone,
-//! and that comes out of this file: one that forgot its door does not compile.
+//! that an actor makes for it. A use case that can change something answers with [`Asked`], which comes out of this file
+//! alone, and an API makes its answer from that: one that forgot its door does not compile.
 
-mod changed;
+mod asked;
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Handler, Message};
@@ -16,54 +16,51 @@ use mcr_actors::db::queries::permission::{Caller, MayBeLost, Permitted};
 use mcr_actors::db::queries::policy_rules::RuleChangeError;
 use mcr_actors::policy::Change;
 
-pub use self::changed::{Asked, Changed};
-use super::call::AdminCall;
-use crate::http::error::ApiError;
+pub use self::asked::Asked;
+use super::call::Call;
+use super::refusal::Refusal;
 
 /// What a change answered, unless the caller had lost the right to it.
-async fn made<T>(call: &AdminCall, made: Option<T>) -> Result<(T, Asked), ApiError> {
-    match made {
-        Some(made) => Ok((made, Asked::made())),
-        None => Err(call.refused().await),
-    }
+fn made<T>(made: Option<T>) -> Result<(T, Asked), Refusal> {
+    made.map(|made| (made, Asked::made())).ok_or_else(Refusal::lost)
 }
 
 /// Makes a change of the registry's content.
 ///
 /// # Errors
-/// 401 or 403 when the right was lost; else as the change.
-pub async fn write<Q>(call: &AdminCall, query: Q) -> Result<(Q::Output, Asked), ApiError>
+/// [`Refusal::lost`] when the right was lost; else as the change.
+pub async fn write<Q>(call: &Call, query: Q) -> Result<(Q::Output, Asked), Refusal>
 where
     Q: WriteQuery,
-    ApiError: From<Q::Error>,
+    Refusal: From<Q::Error>,
 {
     let permitted = Permitted { query, caller: call.permission() };
-    made(call, call.state.worker.db.write(permitted).await?).await
+    made(call.worker.db.write(permitted).await?)
 }
 
 /// Makes a change of accounts or tokens. It holds for the next request.
 ///
 /// # Errors
 /// As [`write()`].
-pub async fn administer<Q>(call: &AdminCall, query: Q) -> Result<(Q::Output, Asked), ApiError>
+pub async fn administer<Q>(call: &Call, query: Q) -> Result<(Q::Output, Asked), Refusal>
 where
     Q: WriteQuery,
-    ApiError: From<Q::Error>,
+    Refusal: From<Q::Error>,
 {
     let permitted = Permitted { query, caller: call.permission() };
-    made(call, call.state.worker.identity.ask(Administer(permitted)).await?).await
+    made(call.worker.identity.ask(Administer(permitted)).await?)
 }
 
 /// Makes a change of rules. It holds for the next request.
 ///
 /// # Errors
 /// As [`write()`].
-pub async fn change_rules<Q>(call: &AdminCall, query: Q) -> Result<(Q::Output, Asked), ApiError>
+pub async fn change_rules<Q>(call: &Call, query: Q) -> Result<(Q::Output, Asked), Refusal>
 where
     Q: WriteQuery<Error = RuleChangeError>,
 {
     let permitted = Permitted { query, caller: call.permission() };
-    made(call, call.state.worker.rules.ask(Change(permitted)).await?).await
+    made(call.worker.rules.ask(Change(permitted)).await?)
 }
 
 /// Asks an actor for a change by a message that carries the caller to the first write.
@@ -71,20 +68,20 @@ where
 /// # Errors
 /// As [`write()`].
 pub async fn ask<A, M, T, E>(
-    call: &AdminCall,
+    call: &Call,
     actor: &Handle<A>,
     message: impl FnOnce(Option<Caller>) -> M,
-) -> Result<(T, Asked), ApiError>
+) -> Result<(T, Asked), Refusal>
 where
     A: Actor + Handler<M>,
     A::Context: ToEnvelope<A, M>,
     M: Message<Result = Result<T, E>> + Send + 'static,
     T: Send + 'static,
     E: MayBeLost + Send + 'static,
-    ApiError: From<E>,
+    Refusal: From<E>,
 {
     match actor.ask(message(call.permission())).await {
-        Err(AskError::Refused(error)) if error.is_lost() => made(call, None).await,
-        done => made(call, Some(done?)).await,
+        Err(AskError::Refused(error)) if error.is_lost() => made(None),
+        done => made(Some(done?)),
     }
 }

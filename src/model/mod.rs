@@ -1,9 +1,12 @@
-//! The JSON of the admin API. Times are RFC 3339 in UTC, sizes are bytes.
+//! What goes over the wire of the admin API, for whoever serves it or asks it. Times are RFC 3339 in UTC, sizes are bytes.
+//!
+//! Nothing here knows how it is made or sent.
 
 mod gc;
 mod identity;
 mod images;
 mod list;
+mod snapshots;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,12 +19,18 @@ pub use self::identity::{
 };
 pub use self::images::{FactsModel, PlatformModel, TagModel};
 pub use self::list::List;
+pub use self::snapshots::{NewSnapshot, SnapshotModel, SnapshotStarted};
 
 /// A refusal.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// What is wrong, for people.
     pub error: String,
+    /// Why, as a word for programs: in capitals, and always the same.
+    pub code: &'static str,
+    /// Which field or parameter of the request is at fault, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'static str>,
 }
 
 /// What a delete took.

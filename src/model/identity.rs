@@ -1,6 +1,5 @@
 //! Who somebody is: principals, logins, accounts, robot tokens.
 
-use mcr_actors::domain::{AccountType, Principal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,34 +15,15 @@ pub struct PrincipalModel {
     #[serde(default)]
     pub name: String,
     /// What kind of account it is.
-    #[schema(value_type = AccountTypeModel)]
-    pub account_type: AccountType,
+    pub account_type: AccountTypeModel,
     /// Its roles.
     #[serde(default)]
     pub roles: Vec<String>,
 }
 
-impl From<&Principal> for PrincipalModel {
-    fn from(principal: &Principal) -> Self {
-        Self {
-            subject: principal.subject.clone(),
-            name: principal.name.clone(),
-            account_type: principal.account_type,
-            roles: principal.roles.clone(),
-        }
-    }
-}
-
-impl From<PrincipalModel> for Principal {
-    fn from(model: PrincipalModel) -> Self {
-        let PrincipalModel { subject, name, account_type, roles } = model;
-        Self { subject, name, account_type, roles }
-    }
-}
-
 /// What kind of account.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum AccountTypeModel {
     /// A person.
     Human,
@@ -111,8 +91,7 @@ pub struct NewUser {
     #[serde(default)]
     pub password: Option<String>,
     /// What kind of account it is.
-    #[schema(value_type = AccountTypeModel)]
-    pub account_type: AccountType,
+    pub account_type: AccountTypeModel,
     /// Its roles.
     #[serde(default)]
     pub roles: Vec<String>,

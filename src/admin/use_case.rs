@@ -1,0 +1,100 @@
+//! The table of use cases: what each asks of its caller.
+
+use super::access::Access;
+
+macro_rules! use_cases {
+    ($($(#[$doc:meta])* $variant:ident: $access:ident,)*) => {
+        /// What somebody can want of the registry beside its content.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum UseCase {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl UseCase {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// What it asks of its caller.
+            pub fn access(self) -> Access {
+                match self {
+                    $(Self::$variant => Access::$access,)*
+                }
+            }
+        }
+    };
+}
+
+use_cases! {
+    /// Whether the process lives.
+    ReadHealth: Open,
+    /// Whether the registry can serve.
+    ReadReadiness: Open,
+    /// A name and password for a token.
+    LogIn: Open,
+    /// The end of the caller's own token.
+    LogOut: Anybody,
+    /// Who the caller is.
+    ReadCaller: Anybody,
+    /// The description of an API, which that API has itself.
+    DescribeApi: Anybody,
+    /// All repositories.
+    ListRepositories: Admin,
+    /// A repository with its tags.
+    ReadRepository: Admin,
+    /// The end of a repository with all in it.
+    DeleteRepository: Admin,
+    /// The end of a tag.
+    DeleteTag: Admin,
+    /// All accounts.
+    ListUsers: Accounts,
+    /// A new account.
+    CreateUser: Accounts,
+    /// An account.
+    ReadUser: Accounts,
+    /// Another password, other roles, or an account switched off or on.
+    UpdateUser: Accounts,
+    /// The end of an account with its tokens.
+    DeleteUser: Accounts,
+    /// All robot tokens.
+    ListTokens: Accounts,
+    /// A new robot token.
+    CreateToken: Accounts,
+    /// The end of a robot token.
+    RevokeToken: Accounts,
+    /// All uploads in progress.
+    ListUploads: Admin,
+    /// The end of an upload.
+    CancelUpload: Admin,
+    /// A new sweep.
+    StartSweep: Admin,
+    /// The end of the sweep that runs.
+    StopSweep: Admin,
+    /// What the collector does and did last.
+    ReadCollector: Admin,
+    /// Past sweeps.
+    ListSweeps: Admin,
+    /// What a dry run found.
+    ListFindings: Admin,
+    /// A new snapshot.
+    StartSnapshot: Admin,
+    /// Snapshots and how they are.
+    ListSnapshots: Admin,
+    /// The audit log.
+    ListAudit: Admin,
+    /// What each actor says of itself.
+    ListActors: Admin,
+    /// All that is counted, in the form of Prometheus; what is counted is how HTTP is asked.
+    ReadMetrics: Admin,
+    /// All rules.
+    ListRules: Rules,
+    /// A new rule.
+    CreateRule: Rules,
+    /// A rule.
+    ReadRule: Rules,
+    /// Another wording of a rule.
+    UpdateRule: Rules,
+    /// The end of a rule.
+    DeleteRule: Rules,
+    /// What policy would say.
+    TestRules: Rules,
+}
