@@ -108,6 +108,11 @@ impl Harness {
         started
     }
 
+    /// All of its actors.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Where blobs are.
     pub fn layout(&self) -> Layout {
         Layout::new(&self.settings.layers)

@@ -6,6 +6,8 @@
 pub mod audit;
 pub mod call;
 pub mod changed;
+#[cfg(test)]
+mod differential;
 pub mod gc;
 pub mod openapi;
 pub mod path;

@@ -1,0 +1,157 @@
+//! Each use case, called with the arguments of a case; what it answers, in the words of the API.
+
+use mcr_actors::auth_cache::Credentials;
+use mcr_actors::domain::{EventName, Precondition};
+use mcr_actors::policy::RuleId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::cases::Case;
+use crate::admin::call::Call;
+use crate::admin::page::Page;
+use crate::admin::refusal::Refusal;
+use crate::admin::use_case::UseCase;
+use crate::admin::{
+    audit, collection, principal, repositories, rules, session, snapshots, system, tokens, uploads, users,
+};
+use crate::http::admin as rest;
+use crate::model::{Deleted, Health, Me, SnapshotStarted, SweepStarted};
+
+/// The answer as it goes over the wire.
+fn said(answer: impl Serialize) -> Value {
+    serde_json::to_value(answer).unwrap()
+}
+
+/// Nothing is said of what is gone.
+fn gone<T>(((), _): ((), T)) -> Value {
+    Value::Null
+}
+
+fn body<T: DeserializeOwned>(case: &Case) -> T {
+    serde_json::from_value(case.body.clone()).unwrap()
+}
+
+fn page(case: &Case) -> Result<Page, Refusal> {
+    Page::new(case.n, case.offset)
+}
+
+fn rule(case: &Case) -> RuleId {
+    RuleId(case.id.parse().unwrap())
+}
+
+fn seen(case: &Case) -> Precondition {
+    Precondition::read(case.if_match, None)
+}
+
+fn filter(case: &Case) -> audit::Filter {
+    let of_name = |name: &str| EventName::ALL.iter().find(|event| event.as_str() == name).copied().unwrap();
+    audit::Filter { event: case.event.map(of_name), ..audit::Filter::default() }
+}
+
+/// What a use case answers.
+pub(super) async fn answer(
+    use_case: UseCase,
+    call: &Call,
+    case: &Case,
+    shown: Option<Credentials>,
+) -> Result<Value, Refusal> {
+    use UseCase as U;
+    Ok(match use_case {
+        U::ReadHealth => system::health(call).await.map(|()| said(Health { status: "ok" }))?,
+        U::ReadReadiness => said(rest::system::ready_model(system::readiness(call).await?)),
+        U::LogIn => said(rest::session::login_model(&session::log_in(call, body(case)).await?.0)),
+        U::LogOut => gone(session::log_out(call, shown).await?),
+        U::ReadCaller => said(Me { principal: principal::model(&*session::who(call).await?) }),
+        // What HTTP answers by itself.
+        U::DescribeApi | U::ReadMetrics => Value::Null,
+        U::ListRepositories | U::ReadRepository | U::DeleteRepository | U::DeleteTag => {
+            of_repositories(use_case, call, case).await?
+        }
+        U::ListUsers | U::CreateUser | U::ReadUser | U::UpdateUser | U::DeleteUser => {
+            of_users(use_case, call, case).await?
+        }
+        U::ListTokens => said(rest::listed(tokens::list(call, page(case)?).await?, rest::tokens::model)),
+        U::CreateToken => said(rest::tokens::made_model(tokens::create(call, body(case)).await?.0)),
+        U::RevokeToken => gone(tokens::revoke(call, case.id.clone()).await?),
+        U::ListUploads => said(rest::listed(uploads::list(call, page(case)?).await?, rest::uploads::model)),
+        U::CancelUpload => gone(uploads::cancel(call, case.id.parse().unwrap()).await?),
+        U::StartSweep | U::StopSweep | U::ReadCollector | U::ListSweeps | U::ListFindings => {
+            of_collector(use_case, call, case).await?
+        }
+        U::StartSnapshot => said(SnapshotStarted { id: snapshots::start(call, body(case)).await?.0 }),
+        U::ListSnapshots => {
+            said(rest::listed(snapshots::list(call, page(case)?).await?, rest::snapshots::model))
+        }
+        U::ListAudit => said(rest::audit::list_model(audit::list(call, filter(case), page(case)?).await?)),
+        U::ListActors => said(rest::system::actors_model(system::actors(call).await?)),
+        U::ListRules | U::CreateRule | U::ReadRule | U::UpdateRule | U::DeleteRule | U::TestRules => {
+            of_rules(use_case, call, case).await?
+        }
+    })
+}
+
+async fn of_repositories(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, Refusal> {
+    let name = || case.name.parse().unwrap();
+    Ok(match use_case {
+        UseCase::ListRepositories => {
+            said(rest::listed(repositories::list(call, page(case)?).await?, rest::repositories::model))
+        }
+        UseCase::ReadRepository => {
+            said(rest::repositories::detail(repositories::show(call, name(), String::new()).await?))
+        }
+        UseCase::DeleteRepository => {
+            repositories::delete(call, name()).await?;
+            said(Deleted { deleted: "repository", repository: case.name.to_owned(), tag: None })
+        }
+        _ => {
+            repositories::delete_tag(call, name(), case.tag.parse().unwrap()).await?;
+            let (repository, tag) = (case.name.to_owned(), Some(case.tag.to_owned()));
+            said(Deleted { deleted: "tag", repository, tag })
+        }
+    })
+}
+
+async fn of_users(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, Refusal> {
+    let name = case.name.to_owned();
+    Ok(match use_case {
+        UseCase::ListUsers => {
+            said(rest::listed(users::list(call, page(case)?).await?, rest::users::user_model))
+        }
+        UseCase::CreateUser => said(rest::users::user_model(users::create(call, body(case)).await?.0)),
+        UseCase::ReadUser => said(rest::users::user_model(users::show(call, name).await?)),
+        UseCase::UpdateUser => {
+            let (changed, _) = users::update(call, name, body(case), seen(case)).await?;
+            said(rest::users::changed_model(changed))
+        }
+        _ => gone(users::delete(call, name, seen(case)).await?),
+    })
+}
+
+async fn of_collector(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, Refusal> {
+    Ok(match use_case {
+        UseCase::StartSweep => said(SweepStarted { id: collection::start(call, body(case)).await?.0 }),
+        UseCase::StopSweep => said(SweepStarted { id: collection::stop(call).await?.0 }),
+        UseCase::ReadCollector => said(rest::gc::status_model(collection::status(call).await?)),
+        UseCase::ListSweeps => {
+            said(rest::listed(collection::list(call, page(case)?).await?, rest::gc::model))
+        }
+        _ => {
+            let page = Page::far(case.n, case.offset);
+            let found = collection::findings(call, case.id.parse().unwrap(), page).await?;
+            said(rest::listed(found, rest::gc::item_model))
+        }
+    })
+}
+
+async fn of_rules(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, Refusal> {
+    let model = rest::policy::model;
+    Ok(match use_case {
+        UseCase::ListRules => said(rest::listed(rules::list(call, page(case)?).await?, model)),
+        UseCase::CreateRule => said(model(rules::create(call, body(case)).await?.0)),
+        UseCase::ReadRule => said(model(rules::show(call, rule(case)).await?)),
+        UseCase::UpdateRule => said(model(rules::update(call, rule(case), body(case), seen(case)).await?.0)),
+        UseCase::DeleteRule => gone(rules::delete(call, rule(case), seen(case)).await?),
+        _ => said(rest::policy::answer_model(rules::test(call, body(case)).await?.0)),
+    })
+}
