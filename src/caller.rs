@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mcr_actors::db::queries::identity::PasswordMark;
 use mcr_actors::domain::Principal;
 
 /// Who asks.
@@ -11,6 +12,8 @@ pub struct Caller {
     pub principal: Arc<Principal>,
     /// The SHA-256 of the token it came with.
     pub token_hash: Option<[u8; 32]>,
+    /// The password; none when it was a token, or where accounts are kept elsewhere.
+    pub password: Option<PasswordMark>,
 }
 
 impl Caller {

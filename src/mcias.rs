@@ -12,7 +12,7 @@ use std::sync::Arc;
 use actix_rt::Arbiter;
 use mcr_actors::ask::{AskError, Handle};
 use mcr_actors::auth_cache::provider::Verdict;
-use mcr_actors::auth_cache::{LoggedIn, Provider, ProviderError, Secret, Validation};
+use mcr_actors::auth_cache::{LoggedIn, Provider, ProviderError, Secret, Validation, Verified};
 use mcr_actors::clock::Clock;
 use mcr_actors::domain::{Principal, Timestamp};
 use serde::Serialize;
@@ -129,14 +129,14 @@ impl MciasProvider {
         }
     }
 
-    async fn check(&self, name: &str, password: &Secret) -> Result<Option<Arc<Principal>>, ProviderError> {
+    async fn check(&self, name: &str, password: &Secret) -> Result<Option<Verified>, ProviderError> {
         let Some((token, _)) = self.log_in(name, password).await? else { return Ok(None) };
         let found = self.find(&token).await;
         // Nobody will use this token. What becomes of its revocation changes nothing for who asks, so nobody waits.
         let question = Question { path: LOGOUT, body: b"{}".to_vec(), bearer: Some(token) };
         drop(self.client.ask(question));
         match found? {
-            Validation::Valid { principal, .. } => Ok(Some(principal)),
+            Validation::Valid { principal, .. } => Ok(Some(Verified { principal, password: None })),
             Validation::Lapsed { .. } | Validation::Invalid => {
                 Err(failed("the token of a login a moment ago is not valid"))
             }
@@ -181,7 +181,7 @@ impl Provider for MciasProvider {
         Box::pin(self.find(token))
     }
 
-    fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Arc<Principal>>> {
+    fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Verified>> {
         Box::pin(self.check(name, password))
     }
 
@@ -189,9 +189,9 @@ impl Provider for MciasProvider {
         &'a self,
         name: &'a str,
         password: &'a Secret,
-        verified: Arc<Principal>,
+        verified: Verified,
     ) -> Verdict<'a, Option<LoggedIn>> {
-        Box::pin(self.issue(name, password, verified))
+        Box::pin(self.issue(name, password, verified.principal))
     }
 
     fn logout<'a>(&'a self, token: &'a Secret) -> Verdict<'a, ()> {

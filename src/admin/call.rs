@@ -36,6 +36,7 @@ impl Call {
         Some(permission::Caller {
             principal: caller.principal.as_ref().clone(),
             token_hash: caller.token_hash,
+            password: caller.password,
             right: self.use_case.access().right(),
             kept_here: self.registry.provider().managed_elsewhere().is_none(),
         })

@@ -202,11 +202,13 @@ impl<'a> Inquiry<'a> {
         };
         let address = client(self.request, &state.options);
         match state.worker.auth.ask(Authenticate { credentials, address }).await {
-            Ok(Authenticated { principal, token_hash, .. }) => Ok(Caller { principal, token_hash }),
+            Ok(Authenticated { principal, token_hash, password, .. }) => {
+                Ok(Caller { principal, token_hash, password })
+            }
             Err(AskError::Refused(AuthError::Lapsed { principal, token_hash }))
                 if began_upload(state, target, &token_hash).await? =>
             {
-                Ok(Caller { principal, token_hash: Some(token_hash) })
+                Ok(Caller { principal, token_hash: Some(token_hash), password: None })
             }
             Err(error) => {
                 if let (Some(name), AskError::Refused(AuthError::Invalid)) = (name, &error) {

@@ -19,7 +19,7 @@ pub use self::upkeep::{Administer, CacheState, ObserveCache, Purge};
 use super::anonymous::{self, keyed_hash};
 use super::cache::{Cache, Finding, Key};
 use super::limiter::{Admission, Attempt, Judged, Limiter};
-use super::provider::{Provider, ProviderError, Validation};
+use super::provider::{Provider, ProviderError, Validation, Verified};
 use super::{AuthError, AuthSettings, Authenticated, Credentials, Secret, TokenHash};
 use crate::ask::{AskError, Handle};
 use crate::clock::Clock;
@@ -262,7 +262,12 @@ impl AuthCache {
         Some(if expires_at <= self.now() {
             Finding::Lapsed(principal, token_hash)
         } else {
-            Finding::Known(Authenticated { principal, token_hash: Some(token_hash), expires_at })
+            Finding::Known(Authenticated {
+                principal,
+                token_hash: Some(token_hash),
+                password: None,
+                expires_at,
+            })
         })
     }
 
@@ -397,9 +402,12 @@ impl AuthCache {
 fn of_token(token: &Secret, validation: Validation) -> Finding {
     let token_hash = token.token_hash();
     match validation {
-        Validation::Valid { principal, expires_at } => {
-            Finding::Known(Authenticated { principal, token_hash: Some(token_hash), expires_at })
-        }
+        Validation::Valid { principal, expires_at } => Finding::Known(Authenticated {
+            principal,
+            token_hash: Some(token_hash),
+            password: None,
+            expires_at,
+        }),
         Validation::Lapsed { principal } => Finding::Lapsed(principal, token_hash),
         Validation::Invalid => Finding::Nobody,
     }
@@ -421,8 +429,8 @@ async fn ask_provider(
                 }
             }
             Ok(match provider.verify(name, password).await? {
-                Some(principal) => {
-                    Finding::Known(Authenticated { principal, token_hash: None, expires_at: until })
+                Some(Verified { principal, password }) => {
+                    Finding::Known(Authenticated { principal, token_hash: None, password, expires_at: until })
                 }
                 None => Finding::Nobody,
             })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::password::{NewPassword, PasswordError, PasswordRule, Passwords};
-use super::provider::{Provider, ProviderError, Validation, Verdict};
+use super::provider::{Provider, ProviderError, Validation, Verdict, Verified};
 use super::token::PREFIX;
 pub use super::token::{is_token, new_token};
 use super::{AuthSettings, LoggedIn, MostTokens, Secret};
@@ -16,12 +16,12 @@ use crate::ask::AskError;
 use crate::clock::Clock;
 use crate::db::failure::Trouble;
 use crate::db::queries::identity::{
-    FindAccount, FindToken, HasAccount, InsertAccount, InsertToken, PurgeTokens, RevokeToken, TouchToken,
-    person,
+    FindAccount, FindToken, HasAccount, InsertAccount, InsertToken, PasswordMark, PurgeTokens, RevokeToken,
+    TouchToken, person,
 };
 use crate::db::queries::users::UserError;
 use crate::db::{Db, DbError};
-use crate::domain::{ADMIN, AccountName, AccountNameError, Principal, Timestamp};
+use crate::domain::{ADMIN, AccountName, AccountNameError, Timestamp};
 
 /// How long a lapsed token stays known: no upload that was begun with it is older.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -80,24 +80,27 @@ impl LocalProvider {
         })
     }
 
-    async fn check(&self, name: &str, password: &Secret) -> Result<Option<Arc<Principal>>, ProviderError> {
+    async fn check(&self, name: &str, password: &Secret) -> Result<Option<Verified>, ProviderError> {
         let account = self.db.read(FindAccount(name.to_owned())).await.map_err(failed)?;
         let (principal, hash) = match account {
             Some(account) => (Some(account.principal), account.password_hash),
             None => (None, None),
         };
+        let mark = hash.as_deref().map(PasswordMark::of);
         let right = self.passwords.verify(password.clone(), hash).await.map_err(busy)?;
-        Ok(principal.filter(|_| right).map(Arc::new))
+        let verified = |principal| Verified { principal: Arc::new(principal), password: mark };
+        Ok(principal.filter(|_| right).map(verified))
     }
 
-    async fn issue(&self, principal: Arc<Principal>) -> Result<LoggedIn, ProviderError> {
+    async fn issue(&self, verified: Verified) -> Result<Option<LoggedIn>, ProviderError> {
+        let Verified { principal, password: Some(password) } = verified else { return Ok(None) };
         let token = new_token().map_err(no_randomness)?;
         let now = self.clock.now();
         let (user_id, expires_at) = (principal.subject.clone(), now.after(self.token_ttl));
         let most = self.most_tokens.logins;
-        let insert = InsertToken { hash: token.token_hash(), user_id, expires_at, most, now };
-        self.db.write(insert).await.map_err(failed)?;
-        Ok(LoggedIn { token, principal, expires_at })
+        let insert = InsertToken { hash: token.token_hash(), user_id, password, expires_at, most, now };
+        let is_given = self.db.write(insert).await.map_err(failed)?;
+        Ok(is_given.then_some(LoggedIn { token, principal, expires_at }))
     }
 }
 
@@ -114,7 +117,7 @@ impl Provider for LocalProvider {
         Box::pin(self.find(token))
     }
 
-    fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Arc<Principal>>> {
+    fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Verified>> {
         Box::pin(self.check(name, password))
     }
 
@@ -122,9 +125,9 @@ impl Provider for LocalProvider {
         &'a self,
         _name: &'a str,
         _password: &'a Secret,
-        verified: Arc<Principal>,
+        verified: Verified,
     ) -> Verdict<'a, Option<LoggedIn>> {
-        Box::pin(async { self.issue(verified).await.map(Some) })
+        Box::pin(self.issue(verified))
     }
 
     fn logout<'a>(&'a self, token: &'a Secret) -> Verdict<'a, ()> {

@@ -23,10 +23,11 @@ use actix::Message;
 use sha2::{Digest as _, Sha256};
 
 pub use actor::{Administer, AuthCache, CacheState, ObserveCache, Purge};
-pub use provider::{Provider, ProviderError, Validation};
+pub use provider::{Provider, ProviderError, Validation, Verified};
 pub use reader::AuthReader;
 
 use crate::db::failure::Trouble;
+use crate::db::queries::identity::PasswordMark;
 use crate::domain::{Principal, Timestamp};
 
 /// The SHA-256 of a token: what is kept in its place.
@@ -153,6 +154,8 @@ pub struct Authenticated {
     pub principal: Arc<Principal>,
     /// The SHA-256 of the token; none when it was a password.
     pub token_hash: Option<TokenHash>,
+    /// The password; none when it was a token, or where accounts are kept elsewhere.
+    pub password: Option<PasswordMark>,
     /// When the credentials' life ends; for a password, when it must be looked at again.
     pub expires_at: Timestamp,
 }

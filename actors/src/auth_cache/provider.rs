@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::{LoggedIn, Secret};
 use crate::db::failure::Trouble;
+use crate::db::queries::identity::PasswordMark;
 use crate::domain::{Principal, Timestamp};
 
 /// What a provider says of a token.
@@ -25,6 +26,15 @@ pub enum Validation {
     },
     /// It is unknown or revoked, or its account is disabled.
     Invalid,
+}
+
+/// Somebody whose name and password were right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Who.
+    pub principal: Arc<Principal>,
+    /// The password; none where accounts are kept elsewhere.
+    pub password: Option<PasswordMark>,
 }
 
 /// Why a provider gave no verdict.
@@ -64,7 +74,7 @@ pub trait Provider: std::fmt::Debug + Send + Sync + 'static {
     fn validate<'a>(&'a self, token: &'a Secret) -> Verdict<'a, Validation>;
 
     /// Says whose name and password these are; `None` when they are wrong, whichever of the two is.
-    fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Arc<Principal>>>;
+    fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Verified>>;
 
     /// Makes a token; `None` when the credentials are wrong by now. `verified` is who these very credentials were found
     /// to be a moment ago.
@@ -72,7 +82,7 @@ pub trait Provider: std::fmt::Debug + Send + Sync + 'static {
         &'a self,
         name: &'a str,
         password: &'a Secret,
-        verified: Arc<Principal>,
+        verified: Verified,
     ) -> Verdict<'a, Option<LoggedIn>>;
 
     /// Revokes a token.

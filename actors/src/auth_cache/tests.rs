@@ -4,7 +4,7 @@ use tokio::sync::Semaphore;
 
 use super::local::{Ensured, LocalProvider, ensure_admin};
 use super::password::{NewPassword, Passwords};
-use super::provider::{ProviderError, Validation, Verdict};
+use super::provider::{ProviderError, Validation, Verdict, Verified};
 use super::*;
 use crate::ask::{AskError, Handle};
 use crate::clock::Clock;
@@ -73,16 +73,17 @@ impl Provider for Counting {
         })
     }
 
-    fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Arc<Principal>>> {
+    fn verify<'a>(&'a self, name: &'a str, password: &'a Secret) -> Verdict<'a, Option<Verified>> {
         let right = name.starts_with("ada") && password.expose() == "right";
-        Box::pin(self.slowly(&self.verified, right.then(ada)))
+        let verified = right.then(|| Verified { principal: ada(), password: None });
+        Box::pin(self.slowly(&self.verified, verified))
     }
 
     fn login<'a>(
         &'a self,
         _: &'a str,
         _: &'a Secret,
-        principal: Arc<Principal>,
+        Verified { principal, .. }: Verified,
     ) -> Verdict<'a, Option<LoggedIn>> {
         let token = Secret::new("good");
         Box::pin(async move { Ok(Some(LoggedIn { token, principal, expires_at: NOW })) })

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
 
 use super::{AuthCache, Revoked, unavailable};
-use crate::auth_cache::{AuthError, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret, anonymous};
+use crate::auth_cache::{
+    AuthError, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret, Verified, anonymous,
+};
 use crate::db::failure::Trouble;
 use crate::domain::Principal;
 
@@ -45,7 +47,8 @@ impl AuthCache {
                     Ok((LoggedIn { token: password, principal, expires_at }, false))
                 }
                 None => {
-                    let given = provider.login(&name, &password, known.principal).await;
+                    let verified = Verified { principal: known.principal, password: known.password };
+                    let given = provider.login(&name, &password, verified).await;
                     let given = given.map_err(|error| unavailable(&error))?.ok_or(AuthError::Invalid)?;
                     Ok((given, true))
                 }

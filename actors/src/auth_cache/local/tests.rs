@@ -28,7 +28,7 @@ async fn world() -> World {
 }
 
 impl World {
-    async fn verify(&self, name: &str, password: &str) -> Option<Arc<Principal>> {
+    async fn verify(&self, name: &str, password: &str) -> Option<Verified> {
         self.provider.verify(name, &Secret::new(password)).await.unwrap()
     }
 

@@ -1,6 +1,7 @@
 //! Accounts and tokens of the embedded identity provider, and the installation's secrets.
 
 use rusqlite::{Connection, OptionalExtension};
+use sha2::{Digest as _, Sha256};
 
 use super::users::UserError;
 use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
@@ -13,6 +14,22 @@ pub struct Account {
     pub principal: Principal,
     /// The password's hash in PHC form; none when it cannot log in with one.
     pub password_hash: Option<String>,
+}
+
+/// By which a password's change is noticed: the SHA-256 of its stored hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordMark([u8; 32]);
+
+impl PasswordMark {
+    /// Of the hash in PHC form.
+    pub fn of(password_hash: &str) -> Self {
+        Self(Sha256::digest(password_hash).into())
+    }
+
+    /// Whether it is the mark of this stored hash.
+    pub(super) fn is_of(self, password_hash: Option<&str>) -> bool {
+        password_hash.is_some_and(|hash| Self::of(hash) == self)
+    }
 }
 
 type Columns = (String, String, String, String);
@@ -215,13 +232,16 @@ impl ReadQuery for FindToken {
 const TOO_MANY: &str = "DELETE FROM tokens WHERE hash IN
     (SELECT hash FROM tokens WHERE user_id = ?1 AND id IS NULL ORDER BY created_at DESC LIMIT -1 OFFSET ?2)";
 
-/// Remembers a new token by its SHA-256, in the place of the account's oldest when it has as many as it may.
+/// Remembers a new token by its SHA-256, in the place of the account's oldest when it has as many as it may. Answers whether it
+/// did: not when the password that it is given for is no longer the account's.
 #[derive(Debug, Clone)]
 pub struct InsertToken {
     /// Its hash.
     pub hash: [u8; 32],
     /// The account's id.
     pub user_id: String,
+    /// The password that it is given for.
+    pub password: PasswordMark,
     /// When its life ends.
     pub expires_at: Timestamp,
     /// How many the account has at most, ended ones included; 1 or more.
@@ -231,20 +251,27 @@ pub struct InsertToken {
 }
 
 impl WriteQuery for InsertToken {
-    type Output = ();
+    type Output = bool;
     type Error = DbError;
 
     fn growth(&self) -> Growth {
         Growth::Keeps
     }
 
-    fn run(self, tx: &Connection) -> Result<(), DbError> {
+    fn run(self, tx: &Connection) -> Result<bool, DbError> {
+        let stored: Option<Option<String>> = tx
+            .prepare_cached("SELECT password_hash FROM users WHERE id = ?1 AND disabled = 0")?
+            .query_row([&self.user_id], |row| row.get(0))
+            .optional()?;
+        if !self.password.is_of(stored.flatten().as_deref()) {
+            return Ok(false);
+        }
         tx.prepare_cached(TOO_MANY)?.execute((&self.user_id, self.most.saturating_sub(1)))?;
         tx.prepare_cached(
             "INSERT INTO tokens (hash, user_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute((self.hash, self.user_id, self.now.as_millis(), self.expires_at.as_millis()))?;
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -375,7 +402,10 @@ mod tests {
         let user_id = account.principal.subject.clone();
         InsertAccount { account, now: NOW }.run(&db).unwrap();
         let expires_at = NOW.after(Duration::from_secs(1));
-        InsertToken { hash: [1; 32], user_id, expires_at, most: 9, now: NOW }.run(&db).unwrap();
+        let password = PasswordMark::of("x");
+        assert!(
+            InsertToken { hash: [1; 32], user_id, password, expires_at, most: 9, now: NOW }.run(&db).unwrap()
+        );
         let found = || FindToken([1; 32]).run(&db).unwrap();
         assert!(!found().unwrap().revoked);
         RevokeToken { hash: [1; 32], now: NOW }.run(&db).unwrap();
@@ -384,6 +414,23 @@ mod tests {
         assert_eq!(purge(expires_at), 0);
         assert_eq!(purge(expires_at.after(Duration::from_secs(1))), 1);
         assert!(found().is_none());
+    }
+
+    #[test]
+    fn no_token_is_given_for_a_password_that_was_changed_meanwhile() {
+        let gone = ["password_hash = 'y'", "password_hash = NULL", "disabled = 1", "id = 'other'"];
+        for changed in gone {
+            let db = database();
+            let account = person(&ada(), &[], "x".to_owned());
+            let (user_id, password) = (account.principal.subject.clone(), PasswordMark::of("x"));
+            InsertAccount { account, now: NOW }.run(&db).unwrap();
+            let insert = InsertToken { hash: [1; 32], user_id, password, expires_at: NOW, most: 9, now: NOW };
+            assert!(insert.clone().run(&db).unwrap());
+            db.execute("DELETE FROM tokens", []).unwrap();
+            db.execute(&format!("UPDATE users SET {changed}"), []).unwrap();
+            assert!(!insert.run(&db).unwrap(), "{changed}");
+            assert!(FindToken([1; 32]).run(&db).unwrap().is_none(), "{changed}");
+        }
     }
 
     #[test]
@@ -411,9 +458,8 @@ mod tests {
         let log_in = |who: usize, index: usize| {
             let (now, hash) = (NOW.after(Duration::from_millis(index as u64)), hash(who as u8, index));
             let user_id = ids[who].clone();
-            InsertToken { hash, user_id, expires_at: now.after(Duration::from_secs(9)), most: MOST, now }
-                .run(&db)
-                .unwrap();
+            let (password, expires_at) = (PasswordMark::of("x"), now.after(Duration::from_secs(9)));
+            InsertToken { hash, user_id, password, expires_at, most: MOST, now }.run(&db).unwrap();
         };
         log_in(1, 0);
         for index in 0..MOST + 500 {

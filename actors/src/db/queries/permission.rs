@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::identity::roles;
+use super::identity::{PasswordMark, roles};
 use super::policy_rules::ListRules;
 use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
 use crate::domain::{Action, Principal};
@@ -31,6 +31,8 @@ pub struct Caller {
     pub principal: Principal,
     /// The SHA-256 of the token that was shown; none for a password.
     pub token_hash: Option<[u8; 32]>,
+    /// The password that was shown; none for a token, and where accounts are kept elsewhere.
+    pub password: Option<PasswordMark>,
     /// What the change takes.
     pub right: Right,
     /// Whether the registry keeps the accounts itself. Those that are kept elsewhere cannot be asked for in a transaction.
@@ -38,13 +40,14 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Whether its account is there and switched on, its token was not revoked, and it has the right by what its account has
-    /// now and by the rules that are stored now.
+    /// Whether its account is there and switched on, its token was not revoked or its password not changed, and it has the
+    /// right by what its account has now and by the rules that are stored now.
     fn still_may(self, tx: &Connection) -> Result<bool, DbError> {
-        let Self { mut principal, token_hash, right, kept_here } = self;
+        let Self { mut principal, token_hash, password, right, kept_here } = self;
         // Whoever did not log in has no account that could be lost.
         if kept_here && !principal.is_anonymous() {
-            let Some(present) = present_roles(tx, &principal.subject, token_hash)? else { return Ok(false) };
+            let shown = (token_hash, password);
+            let Some(present) = present_roles(tx, &principal.subject, shown)? else { return Ok(false) };
             principal = principal.limited_to(&present);
         }
         match right {
@@ -55,21 +58,23 @@ impl Caller {
     }
 }
 
-/// The roles of an account that is switched on, as long as the token, if there is one, was not revoked.
+/// The roles of an account that is switched on, as long as the token, if there is one, was not revoked, and the password, if that
+/// was shown, is still the account's.
 fn present_roles(
     tx: &Connection,
     subject: &str,
-    token_hash: Option<[u8; 32]>,
+    (token_hash, password): (Option<[u8; 32]>, Option<PasswordMark>),
 ) -> Result<Option<Vec<String>>, DbError> {
-    let json = tx
+    let found: Option<(String, Option<String>)> = tx
         .prepare_cached(
-            "SELECT roles FROM users
+            "SELECT roles, password_hash FROM users
               WHERE id = ?1 AND disabled = 0
                 AND (?2 IS NULL OR EXISTS (SELECT 1 FROM tokens WHERE hash = ?2 AND revoked_at IS NULL))",
         )?
-        .query_row((subject, token_hash), |row| row.get(0))
+        .query_row((subject, token_hash), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    json.map(roles).transpose()
+    let found = found.filter(|(_, stored)| password.is_none_or(|password| password.is_of(stored.as_deref())));
+    found.map(|(json, _)| roles(json)).transpose()
 }
 
 /// What the stored rules say. An administrator is refused by none of them, so they need not be read.
@@ -131,14 +136,20 @@ mod tests {
             account_type: AccountType::Human,
             roles: vec!["admin".to_owned(), "ops".to_owned()],
         };
-        Caller { principal, token_hash: Some([0; 32]), right: Right::Role("admin"), kept_here: true }
+        let right = Right::Role("admin");
+        Caller { principal, token_hash: Some([0; 32]), password: None, right, kept_here: true }
+    }
+
+    /// The same person with the password.
+    fn root_by_password() -> Caller {
+        Caller { token_hash: None, password: Some(PasswordMark::of("one")), ..root() }
     }
 
     fn with_root() -> Connection {
         let db = database();
         db.execute_batch(
-            "INSERT INTO users (id, name, account_type, roles, created_at, updated_at)
-             VALUES ('1', 'root', 'human', '[\"admin\", \"ops\"]', 0, 0);
+            "INSERT INTO users (id, name, account_type, password_hash, roles, created_at, updated_at)
+             VALUES ('1', 'root', 'human', 'one', '[\"admin\", \"ops\"]', 0, 0);
              INSERT INTO tokens (hash, user_id, created_at, expires_at) VALUES (zeroblob(32), '1', 0, 99);
              INSERT INTO policy_rules (priority, effect, roles, actions)
              VALUES (1, 'allow', '[\"ops\"]', '[\"policy:manage\"]');",
@@ -170,6 +181,27 @@ mod tests {
         for right in [Right::Role("admin"), Right::Rules] {
             for lost in LOST {
                 let (db, caller) = (with_root(), Caller { right, ..root() });
+                assert!(makes(&db, &caller, "before"));
+                db.execute_batch(lost).unwrap();
+                assert!(!makes(&db, &caller, "after"), "{right:?}: {lost}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_shows_a_password_loses_the_right_with_it_and_with_no_token() {
+        let others = ["UPDATE users SET password_hash = 'two'", "UPDATE users SET password_hash = NULL"];
+        let of_tokens = ["UPDATE tokens SET revoked_at = 1", "DELETE FROM tokens"];
+        for right in [Right::Account, Right::Role("admin"), Right::Rules] {
+            let caller = Caller { right, ..root_by_password() };
+            for kept in of_tokens {
+                let db = with_root();
+                db.execute_batch(kept).unwrap();
+                assert!(makes(&db, &caller, "before"), "{right:?}: {kept}");
+            }
+            let lost = LOST.into_iter().filter(|lost| !of_tokens.contains(lost)).chain(others);
+            for lost in lost.filter(|lost| right != Right::Account || !lost.contains("roles")) {
+                let db = with_root();
                 assert!(makes(&db, &caller, "before"));
                 db.execute_batch(lost).unwrap();
                 assert!(!makes(&db, &caller, "after"), "{right:?}: {lost}");
