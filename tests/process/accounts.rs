@@ -332,7 +332,8 @@ fn a_forgotten_password_is_replaced_beside_a_server_that_runs_and_remembers() {
         assert!(output.status.success(), "{}", said(&output));
         assert!(said(&output).contains("1 tokens of its robots go on"), "{}", said(&output));
         // Whatever the server remembers of the old password, it changes nothing from now on.
-        let account = json!({"name": "of-the-old", "account_type": "human", "password": "a long enough password"});
+        let account =
+            json!({"name": "of-the-old", "account_type": "human", "password": "a long enough password"});
         let made = send(&mut basic, "POST", "/v1/users", &account);
         assert!([401, 403].contains(&made.status), "{}", made.text());
         guesser.join().unwrap()

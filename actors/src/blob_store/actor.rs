@@ -3,10 +3,12 @@
 //!
 //! Publishes that wait together are moved together, with one sync for each directory.
 
+use std::cell::RefCell;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +40,7 @@ pub struct BlobStore {
     reserved: HashMap<Digest, VecDeque<oneshot::Sender<Reservation>>>,
     publishing: Vec<(Publish, PublishReply)>,
     released: mpsc::UnboundedSender<Digest>,
-    releases: Option<mpsc::UnboundedReceiver<Digest>>,
+    releases: Rc<RefCell<mpsc::UnboundedReceiver<Digest>>>,
 }
 
 #[derive(Message)]
@@ -67,7 +69,7 @@ impl BlobStore {
             reserved: HashMap::new(),
             publishing: Vec::new(),
             released,
-            releases: Some(releases),
+            releases: Rc::new(RefCell::new(releases)),
         });
         Ok(Handle::new("blob store", addr, LIMIT, DEADLINE))
     }
@@ -86,6 +88,17 @@ impl BlobStore {
             }
         }
         self.reserved.remove(&digest);
+    }
+
+    /// Hears of all that was let go before now: messages would else be handled first, however late they came.
+    fn hear_of_releases(&mut self) {
+        loop {
+            let released = self.releases.borrow_mut().try_recv();
+            match released {
+                Ok(digest) => self.release(digest),
+                Err(_) => return,
+            }
+        }
     }
 
     /// Brings all that wait into place, then syncs each directory once, then answers.
@@ -124,9 +137,9 @@ impl Actor for BlobStore {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(LIMIT);
-        if let Some(mut releases) = self.releases.take() {
-            context.add_stream(futures_util::stream::poll_fn(move |context| releases.poll_recv(context)));
-        }
+        let releases = Rc::clone(&self.releases);
+        let next = move |context: &mut std::task::Context<'_>| releases.borrow_mut().poll_recv(context);
+        context.add_stream(futures_util::stream::poll_fn(next));
     }
 }
 
@@ -160,6 +173,7 @@ impl Handler<ReserveIdle> for BlobStore {
     type Result = Result<Vec<Reservation>, BlobError>;
 
     fn handle(&mut self, ReserveIdle { digests }: ReserveIdle, _: &mut Self::Context) -> Self::Result {
+        self.hear_of_releases();
         let mut reservations = Vec::with_capacity(digests.len());
         for digest in digests {
             if let Entry::Vacant(idle) = self.reserved.entry(digest) {
@@ -226,5 +240,39 @@ impl Handler<Remove> for BlobStore {
     fn handle(&mut self, Remove { reservation }: Remove, _: &mut Self::Context) -> Self::Result {
         durable::remove(self.fs.as_ref(), &self.layout.path(&reservation.digest))?;
         Ok(reservation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::Algorithm;
+    use crate::fs::fake::FakeFs;
+
+    /// However busy the store is, whoever has let a digest go and asks for it next gets it: a sweep would else leave to the next
+    /// one what it has looked at itself.
+    #[actix::test]
+    async fn what_was_let_go_is_idle_for_whoever_asks_next() {
+        let (fs, thread) = (FakeFs::default(), actix::Arbiter::new());
+        let (layout, marker) = (Layout::new("/layers"), Marker { id: Uuid::nil(), starts: 1 });
+        let store = BlobStore::start(Arc::new(fs.clone()), layout.clone(), marker, &thread.handle()).unwrap();
+        let [slow, digest] = [b"slow", b"idle"].map(|content| Digest::of(Algorithm::Sha256, content));
+        fs.create(Path::new("/from")).unwrap();
+        let reserve = |digest| store.ask(ReserveIdle { digests: vec![digest] });
+        let (held, reservation) = (reserve(digest).await.unwrap(), reserve(slow).await.unwrap().remove(0));
+        fs.hold_renames(Some("/layers".into()));
+        let publishing = store.ask(Publish { reservation, from: "/from".into() });
+        // The store waits for the disk while one is let go and the next one asks.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(held);
+        let asked = reserve(digest);
+        fs.hold_renames(None);
+        assert_eq!(asked.await.unwrap().len(), 1);
+        publishing.await.unwrap();
+        thread.stop();
     }
 }

@@ -10,7 +10,7 @@ use actix_web::body::to_bytes;
 use actix_web::test::TestRequest;
 use actix_web::web::{Data, Payload};
 use actix_web::{FromRequest, http::Method};
-use mcr_actors::auth_cache::{Authenticate, Credentials, Secret};
+use mcr_actors::auth_cache::{Authenticate, Authenticated, Credentials, Secret};
 use mcr_actors::domain::Origin;
 use mcr_actors::fs::fake::FakeFs;
 use mcr_actors::gc::GetGcStatus;
@@ -175,7 +175,8 @@ impl World {
         if let Some(credentials) = self.credentials(who).filter(|_| is_asked) {
             let authenticate = Authenticate { credentials, address: Some(ADDRESS) };
             let found = state.worker.auth.ask(authenticate).await.unwrap();
-            caller = Some(Caller { principal: found.principal, token_hash: found.token_hash });
+            let Authenticated { principal, token_hash, password, .. } = found;
+            caller = Some(Caller { principal, token_hash, password });
         }
         let judged = caller.as_ref().filter(|_| use_case.access() != Access::Open);
         let principal = judged.map(|caller| caller.principal.as_ref().clone());
