@@ -98,3 +98,23 @@ use_cases! {
     /// What policy would say.
     TestRules: Rules,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written down a second time, since whoever changes what a use case asks lets others in.
+    #[test]
+    fn only_these_are_for_others_than_administrators() {
+        let of = |access: Access| {
+            let asks = UseCase::ALL.iter().filter(|use_case| use_case.access() == access);
+            asks.map(|use_case| format!("{use_case:?}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of(Access::Open), "ReadHealth ReadReadiness LogIn");
+        assert_eq!(of(Access::Anybody), "LogOut ReadCaller DescribeApi");
+        assert_eq!(of(Access::Rules), "ListRules CreateRule ReadRule UpdateRule DeleteRule TestRules");
+        let accounts =
+            "ListUsers CreateUser ReadUser UpdateUser DeleteUser ListTokens CreateToken RevokeToken";
+        assert_eq!(of(Access::Accounts), accounts);
+    }
+}

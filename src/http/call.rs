@@ -42,7 +42,11 @@ impl<A: Api> Call<A> {
 
     /// Who pays for the memory of its body.
     pub fn holder(&self) -> Holder {
-        let caller = self.caller.as_ref().map(|caller| caller.principal.as_ref());
-        Holder::of(caller, client(&self.request, &self.state.options))
+        holder(&self.request, &self.state, self.caller.as_ref())
     }
+}
+
+/// Who pays for the memory of a request's body, as far as it is known who asks.
+pub(super) fn holder(request: &HttpRequest, state: &State, caller: Option<&Caller>) -> Holder {
+    Holder::of(caller.map(|caller| caller.principal.as_ref()), client(request, &state.options))
 }

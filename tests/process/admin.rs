@@ -13,10 +13,45 @@ fn what_names_nothing_is_404_to_everybody_and_a_wrong_method_says_which_are_righ
     for path in ["/v1/search?q=x", "/v1", "/v1/", "/", "/v1/nothing"] {
         let response = server.stranger().get(path);
         assert_eq!(response.status, 404, "{path}");
-        assert!(value(&response)["error"].is_string(), "{path}");
+        let said = value(&response);
+        assert!(said["error"].is_string() && said["code"] == "NOT_FOUND", "{path}");
     }
     let wrong = server.client().request("PUT", "/v1/users", &[], b"");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, POST")));
+    assert_eq!(value(&wrong)["code"], "METHOD_NOT_ALLOWED");
+}
+
+#[test]
+fn a_refusal_says_in_a_word_why_and_which_field_is_at_fault() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    let cases = [
+        ("GET", "/v1/users?n=x", "", 400, "INVALID", json!("n")),
+        ("GET", "/v1/audit?since=yesterday", "", 400, "INVALID", json!("since")),
+        ("GET", "/v1/audit?event_type=nothing", "", 400, "INVALID", json!("event_type")),
+        ("GET", "/v1/repositories/UPPER", "", 400, "INVALID", json!("name")),
+        ("GET", "/v1/policy/rules/x", "", 400, "INVALID", json!("id")),
+        ("POST", "/v1/users", "{", 400, "BODY_INVALID", Value::Null),
+        ("POST", "/v1/policy/rules", r#"{"effect": "allow"}"#, 400, "INVALID", json!("priority")),
+        ("PATCH", "/v1/policy/rules/-1", "{", 409, "BUILT_IN_RULE", Value::Null),
+        ("DELETE", "/v1/gc", "", 409, "NO_SWEEP_RUNS", Value::Null),
+    ];
+    for (method, path, body, status, code, field) in cases {
+        let refused = admin.request(method, path, &[], body.as_bytes());
+        let said = value(&refused);
+        assert_eq!(
+            (refused.status, &said["code"], &said["field"]),
+            (status, &json!(code), &field),
+            "{path}: {said}"
+        );
+        assert!(said["error"].is_string(), "{path}");
+    }
+    let long = vec![b' '; 300 * 1024];
+    assert_eq!(value(&admin.request("POST", "/v1/users", &[], &long))["code"], "TOO_LARGE");
+    assert_eq!(value(&server.stranger().get("/v1/users"))["code"], "NO_CREDENTIALS");
+    let mut wrong = server.stranger().authorized("Bearer nothing");
+    assert_eq!(value(&wrong.get("/v1/users"))["code"], "BAD_CREDENTIALS");
 }
 
 #[test]

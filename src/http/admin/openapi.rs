@@ -5,10 +5,13 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use bytes::Bytes;
 use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::call::AdminCall;
 use super::{audit, gc, policy, repositories, session, snapshots, system, tokens, uploads, users};
+use crate::admin::refusal::Reason;
 use crate::http::error::ApiError;
 
 #[derive(OpenApi)]
@@ -26,7 +29,7 @@ registry is busy or stopping, and one that adds something 507 when the disk is f
         gc::start, gc::stop, gc::status, gc::list, gc::items,
         snapshots::start, snapshots::list,
     ),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Words),
     security(("bearer" = []))
 )]
 struct Document;
@@ -38,6 +41,20 @@ impl utoipa::Modify for Bearer {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         openapi.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+    }
+}
+
+/// Which words a refusal can have.
+struct Words;
+
+impl utoipa::Modify for Words {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let schemas = openapi.components.as_mut().map(|components| &mut components.schemas);
+        let problem = schemas.and_then(|schemas| schemas.get_mut("Problem"));
+        let Some(RefOr::T(Schema::Object(problem))) = problem else { return };
+        if let Some(RefOr::T(Schema::Object(code))) = problem.properties.get_mut("code") {
+            code.enum_values = Some(Reason::ALL.iter().map(|reason| reason.as_str().into()).collect());
+        }
     }
 }
 
@@ -79,6 +96,13 @@ mod tests {
             .map(|route| (route.method.to_string(), route.shape.template().to_owned()))
             .collect();
         assert_eq!(described, routes);
+    }
+
+    #[test]
+    fn the_document_has_every_word_of_a_refusal() {
+        let document: serde_json::Value = serde_json::from_str(&text()).unwrap();
+        let words = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].clone();
+        assert_eq!(words.as_array().map(Vec::len), Some(Reason::ALL.len()));
     }
 
     /// `UPDATE_SNAPSHOTS=1` writes it anew.

@@ -10,10 +10,9 @@ use super::{audit, gc, openapi, policy, repositories, session, snapshots, system
 use crate::admin::access::Access;
 use crate::admin::refusal::{Kind, Refusal};
 use crate::admin::use_case::UseCase;
-use crate::caller::Caller;
 use crate::http::budget::Holder;
+use crate::http::call::holder;
 use crate::http::error::{ApiError, Code};
-use crate::http::origin::client;
 use crate::http::query::Query;
 use crate::http::router::{self, routes};
 use crate::http::small_body::{Bounds, SmallBody, announced, collect};
@@ -126,11 +125,6 @@ fn malformed(error: PathError) -> ApiError {
         PathError::Id(_) | PathError::Nothing | PathError::Slashes(_) => "id",
     };
     Refusal::invalid(field, error).into()
-}
-
-/// Who pays for the memory of a body.
-fn holder(request: &HttpRequest, state: &State, caller: Option<&Caller>) -> Holder {
-    Holder::of(caller.map(|caller| caller.principal.as_ref()), client(request, &state.options))
 }
 
 /// A body as a whole.
