@@ -34,7 +34,7 @@ pub enum AccountTypeModel {
 }
 
 /// A name and a password.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginRequest {
     /// The name.
@@ -81,14 +81,14 @@ pub struct UserModel {
 }
 
 /// An account to make.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// Its name: letters, digits, '.', '_', '-', '@', at most 128, the first a letter or a digit; none that differs from
     /// another account's only in the case of letters, and none that the registry itself goes by.
     pub name: String,
     /// Its password, of 8 to 1024 bytes without control characters; none for an account that has robot tokens only.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
     /// What kind of account it is.
     pub account_type: AccountTypeModel,
@@ -98,17 +98,17 @@ pub struct NewUser {
 }
 
 /// What to change of an account.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserChange {
     /// A new password.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
     /// New roles.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<String>>,
     /// Whether it is switched off.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
     /// Whether all its tokens end, in the same change; with a new password those of its logins always do.
     #[serde(default)]
@@ -164,7 +164,7 @@ pub struct TokenModel {
 }
 
 /// A robot token to make.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// What it is for.
@@ -172,10 +172,10 @@ pub struct NewToken {
     /// The name of its account.
     pub user: String,
     /// Its roles, each one of its account's; all of them when none are given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<String>>,
     /// How long it lives, such as `720h`; 90 days when it is not said.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<String>,
 }
 

@@ -172,26 +172,35 @@ pub struct RuleModel {
 }
 
 /// A rule to make, or the fields of one to change.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuleDraft {
     /// The lowest decides among those that allow; 1 or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i64>,
     /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// `allow` or `deny`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<String>,
     /// The principal has any of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<String>>,
     /// The principal is one of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub account_types: Option<Vec<String>>,
     /// The principal is this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject_uuid: Option<String>,
     /// The action is one of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub actions: Option<Vec<String>>,
     /// The repository matches one of these patterns.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub repositories: Option<Vec<String>>,
     /// Whether it takes part.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
 

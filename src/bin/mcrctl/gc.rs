@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use mcr::model::NewSweep;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -77,7 +78,7 @@ impl Gc {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::Run { dry_run, take_strays, wait } => {
-                let told = json!({"dry_run": dry_run, "take_strays": take_strays});
+                let told = json!(NewSweep { dry_run: *dry_run, take_strays: *take_strays });
                 run(client, output, &told, *wait)
             }
             Self::Status => {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use mcr::model::RuleDraft;
 use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
@@ -173,6 +174,7 @@ fn path(id: i64) -> String {
 impl Policy {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         let patch = |id: i64, body: Value| client.call(Method::PATCH, &path(id), Some(&body));
+        let switched = |enabled| json!(RuleDraft { enabled: Some(enabled), ..RuleDraft::default() });
         match self {
             Self::List(paging) => {
                 output
@@ -187,8 +189,8 @@ impl Policy {
                 output.one(&client.call(Method::POST, "/v1/policy/rules", Some(&body))?, DETAIL);
             }
             Self::Update { id, fields } => output.one(&patch(*id, fields.json()?)?, DETAIL),
-            Self::Enable { id } => output.one(&patch(*id, json!({"enabled": true}))?, DETAIL),
-            Self::Disable { id } => output.one(&patch(*id, json!({"enabled": false}))?, DETAIL),
+            Self::Enable { id } => output.one(&patch(*id, switched(true))?, DETAIL),
+            Self::Disable { id } => output.one(&patch(*id, switched(false))?, DETAIL),
             Self::Delete { id } => {
                 output.confirm(&format!("delete rule {id}"))?;
                 client.call(Method::DELETE, &path(*id), None)?;

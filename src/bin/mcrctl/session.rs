@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read};
 
 use anyhow::{Context, bail};
+use mcr::model::LoginRequest;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -30,7 +31,7 @@ impl Login {
         // Before anybody is asked for a password that cannot be sent.
         client.try_the_way()?;
         let password = self.password()?;
-        let body = json!({"username": self.user, "password": password});
+        let body = json!(LoginRequest { username: self.user.clone(), password });
         let answer = client.call(Method::POST, "/v1/auth/login", Some(&body))?;
         let token = answer["token"].as_str().context("the server gave no token")?;
         settings.remember(Some(token.to_owned()))?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use bytesize::ByteSize;
+use mcr::model::NewSnapshot;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -62,7 +63,11 @@ impl Snapshot {
 }
 
 fn create(client: &Client, output: &Output, name: Option<&str>, wait: bool) -> anyhow::Result<()> {
-    let started = client.call(Method::POST, "/v1/snapshots", Some(&json!({"name": name})))?;
+    let started = client.call(
+        Method::POST,
+        "/v1/snapshots",
+        Some(&json!(NewSnapshot { name: name.map(str::to_owned) })),
+    )?;
     let id = started["id"].clone();
     if !wait {
         match output.is_json() {

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use anyhow::Context;
+use mcr::model::{AccountTypeModel, NewToken, NewUser, UserChange};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -99,38 +100,31 @@ fn path(name: &str) -> String {
 
 impl User {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
-        let patch = |name: &str, body: Value| client.call(Method::PATCH, &path(name), Some(&body));
+        let patch =
+            |name: &str, change: UserChange| client.call(Method::PATCH, &path(name), Some(&json!(change)));
+        let switched = |disabled| UserChange { disabled: Some(disabled), ..UserChange::default() };
         match self {
             Self::List(paging) => {
                 output.stream(client.pages("/v1/users", &[], paging.limit(), paging.offset), USERS)?;
             }
             Self::Create { name, system, roles, password_stdin } => {
-                let kind = if *system { "system" } else { "human" };
-                let mut body = json!({"name": name, "account_type": kind, "roles": roles});
-                if let Some(password) = password(*password_stdin)? {
-                    body["password"] = json!(password);
-                }
+                let account_type = if *system { AccountTypeModel::System } else { AccountTypeModel::Human };
+                let (name, roles, password) = (name.clone(), roles.clone(), password(*password_stdin)?);
+                let body = json!(NewUser { name, password, account_type, roles });
                 output.one(&client.call(Method::POST, "/v1/users", Some(&body))?, USERS);
             }
             Self::Update { name, roles, no_roles, password_stdin, end_tokens } => {
-                let mut body = json!({});
-                if let Some(roles) = roles.clone().or(no_roles.then(Vec::new)) {
-                    body["roles"] = json!(roles);
-                }
-                if let Some(password) = password(*password_stdin)? {
-                    body["password"] = json!(password);
-                }
-                if *end_tokens {
-                    body["end_tokens"] = json!(true);
-                }
-                let changed = patch(name, body)?;
+                let roles = roles.clone().or(no_roles.then(Vec::new));
+                let (password, end_tokens) = (password(*password_stdin)?, *end_tokens);
+                let change = UserChange { roles, password, end_tokens, ..UserChange::default() };
+                let changed = patch(name, change)?;
                 output.one(&changed, USERS);
                 if *password_stdin && !output.is_json() {
                     tell_of_tokens(&changed, name, output);
                 }
             }
-            Self::Disable { name } => output.one(&patch(name, json!({"disabled": true}))?, USERS),
-            Self::Enable { name } => output.one(&patch(name, json!({"disabled": false}))?, USERS),
+            Self::Disable { name } => output.one(&patch(name, switched(true))?, USERS),
+            Self::Enable { name } => output.one(&patch(name, switched(false))?, USERS),
             Self::Delete { name } => {
                 output.confirm(&format!("delete the account {name} with its tokens"))?;
                 client.call(Method::DELETE, &path(name), None)?;
@@ -184,13 +178,9 @@ impl Token {
                 output.stream(client.pages("/v1/tokens", &[], paging.limit(), paging.offset), TOKENS)?;
             }
             Self::Create { name, user, roles, expires_in } => {
-                let mut body = json!({"name": name, "user": user});
-                if let Some(roles) = roles {
-                    body["roles"] = json!(roles);
-                }
-                if let Some(expires_in) = expires_in {
-                    body["expires_in"] = json!(expires_in);
-                }
+                let (name, user) = (name.clone(), user.clone());
+                let (roles, expires_in) = (roles.clone(), expires_in.clone());
+                let body = json!(NewToken { name, user, roles, expires_in });
                 let made = client.call(Method::POST, "/v1/tokens", Some(&body))?;
                 output.one(&made, TOKENS);
                 if !output.is_json() {
