@@ -125,9 +125,14 @@ async fn cut_and_restart(calls: u64, seed: u64) -> bool {
     cut
 }
 
+/// By how many choices of what survives each cut is tried: `MCR_CRASH_SEEDS`, or a few.
+fn seeds() -> u64 {
+    std::env::var("MCR_CRASH_SEEDS").map_or(8, |seeds| seeds.parse().unwrap())
+}
+
 #[actix::test]
 async fn a_power_cut_after_any_call_loses_nothing_that_was_acknowledged() {
-    for seed in 0..8 {
+    for seed in 0..seeds() {
         let mut calls = 0;
         while cut_and_restart(calls, seed).await {
             calls += 1;
@@ -241,7 +246,7 @@ const LONG: std::time::Duration = std::time::Duration::from_secs(3600);
 
 #[actix::test]
 async fn a_sweep_that_is_cut_after_any_call_loses_nothing_and_the_next_leaves_nothing() {
-    for seed in 0..8 {
+    for seed in 0..seeds() {
         let mut calls = 0;
         while cut_a_sweep(calls, seed).await {
             calls += 1;

@@ -15,6 +15,8 @@ const CLIENTS: u64 = 16;
 /// Layers that images share.
 const LAYERS: u64 = 24;
 const REPOSITORIES: u64 = 5;
+/// How much longer a race may take where it has shown nothing yet, on a slow machine.
+const LONGER: Duration = Duration::from_secs(120);
 
 fn layer(number: u64) -> Vec<u8> {
     Noise::new(7000 + number).bytes(2000 + usize::try_from(number).unwrap())
@@ -34,6 +36,8 @@ struct Tally {
     refused: AtomicU64,
     slow: AtomicU64,
     deleted: AtomicU64,
+    /// Blobs that sweeps have removed.
+    removed: AtomicU64,
 }
 
 struct Pusher<'a> {
@@ -128,7 +132,8 @@ impl Pusher<'_> {
 
     fn race(mut self, until: Instant) -> Self {
         let mut round = 0;
-        while Instant::now() < until {
+        let is_vain = || self.tally.removed.load(Ordering::Relaxed) == 0;
+        while Instant::now() < until || (is_vain() && Instant::now() < until + LONGER) {
             round += 1;
             self.push(round);
             if !self.images.is_empty() {
@@ -144,18 +149,18 @@ impl Pusher<'_> {
     }
 }
 
-/// Sweeps until it is told to stop; answers how many sweeps there were and how many blobs went.
-fn sweep(mut client: Client, stop: &AtomicBool) -> (u64, u64) {
-    let (mut sweeps, mut removed) = (0, 0);
+/// Sweeps until it is told to stop; answers how many sweeps there were.
+fn sweep(mut client: Client, tally: &Tally, stop: &AtomicBool) -> u64 {
+    let mut sweeps = 0;
     while !stop.load(Ordering::Relaxed) {
         let report = sweep_once(&mut client);
         assert_eq!(report["error_count"], 0, "{report}");
         sweeps += 1;
-        removed += report["removed"].as_u64().unwrap();
+        tally.removed.fetch_add(report["removed"].as_u64().unwrap(), Ordering::Relaxed);
         // Time for somebody to push an image between two sweeps.
         std::thread::sleep(Duration::from_millis(40 * (sweeps % 6)));
     }
-    (sweeps, removed)
+    sweeps
 }
 
 fn sweep_once(client: &mut Client) -> Value {
@@ -181,7 +186,7 @@ fn race(grace: &str) {
     let until = Instant::now() + Duration::from_secs(seconds);
     let wait: Duration = humantime::parse_duration(grace).unwrap();
     std::thread::scope(|scope| {
-        let sweeper = scope.spawn(|| sweep(server.client(), &stop));
+        let sweeper = scope.spawn(|| sweep(server.client(), &tally, &stop));
         let pushers: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let noise = Noise::new(seed.wrapping_mul(100) + number);
@@ -192,7 +197,7 @@ fn race(grace: &str) {
             .collect();
         let pushers: Vec<_> = pushers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         stop.store(true, Ordering::Relaxed);
-        let (sweeps, removed) = sweeper.join().unwrap();
+        let (sweeps, removed) = (sweeper.join().unwrap(), tally.removed.load(Ordering::Relaxed));
         println!(
             "{sweeps} sweeps removed {removed} blobs; {:?} pushes, {:?} refused, {:?} too slow, {:?} deleted",
             tally.pushed, tally.refused, tally.slow, tally.deleted
