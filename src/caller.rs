@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use mcr_actors::auth_cache::Authenticated;
 use mcr_actors::db::queries::identity::PasswordMark;
-use mcr_actors::domain::Principal;
+use mcr_actors::domain::{Principal, Timestamp};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -14,6 +15,18 @@ pub struct Caller {
     pub token_hash: Option<[u8; 32]>,
     /// The password; none when it was a token, or where accounts are kept elsewhere.
     pub password: Option<PasswordMark>,
+    /// When the token's life ends; none for a password, and for a token that has lapsed.
+    pub expires_at: Option<Timestamp>,
+    /// Whether the token was made for a robot, and not by a login.
+    pub of_robot: bool,
+}
+
+impl From<Authenticated> for Caller {
+    fn from(found: Authenticated) -> Self {
+        let Authenticated { principal, token_hash, password, expires_at, of_robot } = found;
+        let expires_at = token_hash.map(|_| expires_at);
+        Self { principal, token_hash, password, expires_at, of_robot }
+    }
 }
 
 impl Caller {

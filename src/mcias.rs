@@ -120,8 +120,8 @@ impl MciasProvider {
         let Answer { status, body } = self.ask(VALIDATE, &Validate { token: token.expose() }, None).await?;
         match status {
             200 => Ok(match answers::validation(&body, self.clock.wall())? {
-                Validation::Valid { principal, expires_at } => {
-                    Validation::Valid { principal, expires_at: self.clock.of_wall(expires_at) }
+                Validation::Valid { principal, expires_at, of_robot } => {
+                    Validation::Valid { principal, expires_at: self.clock.of_wall(expires_at), of_robot }
                 }
                 other => other,
             }),

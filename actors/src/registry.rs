@@ -109,6 +109,7 @@ pub struct Registry {
     clock: Clock,
     grace: Grace,
     takes_untagged: bool,
+    token_life: Duration,
     passwords: Passwords,
     threads: Vec<ArbiterHandle>,
 }
@@ -200,6 +201,7 @@ impl Registry {
             clock,
             grace,
             takes_untagged: settings.untagged_after.is_some(),
+            token_life: settings.auth.token_ttl,
             passwords,
             threads,
         })
@@ -265,6 +267,11 @@ impl Registry {
     /// When the database fails or a rule is bad.
     pub async fn reload_policy(&self) -> Result<(), AskError<crate::policy::PolicyError>> {
         self.policy.ask(Reload).await
+    }
+
+    /// How long a token of a login lives, where the registry itself keeps the accounts.
+    pub fn token_life(&self) -> Duration {
+        self.token_life
     }
 
     /// Who knows accounts.

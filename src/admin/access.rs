@@ -16,8 +16,11 @@ use crate::caller::Caller;
 pub enum Access {
     /// Nothing.
     Open,
-    /// Any valid token; it shows only what is the caller's own.
+    /// Any valid token; it shows only what is the caller's own, or what the caller may pull.
     Anybody,
+    /// A token of a login, or the password, where the registry itself keeps the accounts: what is the caller's own is changed. A
+    /// robot's token does not do: it could make itself live for ever.
+    Own,
     /// The role `admin`.
     Admin,
     /// The role `admin`, where the registry itself keeps the accounts.
@@ -31,6 +34,7 @@ impl Access {
     pub fn action(self) -> &'static str {
         match self {
             Self::Open | Self::Anybody => "-",
+            Self::Own => "self-service",
             Self::Admin | Self::Accounts => "administration",
             Self::Rules => Action::ManagePolicy.as_str(),
         }
@@ -39,7 +43,7 @@ impl Access {
     /// What a change takes.
     pub(super) fn right(self) -> Right {
         match self {
-            Self::Open | Self::Anybody => Right::Account,
+            Self::Open | Self::Anybody | Self::Own => Right::Account,
             Self::Admin | Self::Accounts => Right::Role(ADMIN),
             Self::Rules => Right::Rules,
         }
@@ -64,7 +68,7 @@ impl Access {
             return Err(self.denied(caller, decision));
         }
         match registry.provider().managed_elsewhere() {
-            Some(place) if self == Self::Accounts => {
+            Some(place) if matches!(self, Self::Accounts | Self::Own) => {
                 let message =
                     format!("accounts and tokens are managed in {place}; the registry only asks it");
                 Err(Refusal::new(Reason::ManagedElsewhere, message))
@@ -77,6 +81,7 @@ impl Access {
         let by_role = |allowed| Ok(Decision { allowed, rule: None });
         match self {
             Self::Open | Self::Anybody => by_role(true),
+            Self::Own => by_role(!caller.principal.is_anonymous() && !caller.of_robot),
             Self::Admin | Self::Accounts => by_role(caller.principal.has_role(ADMIN)),
             Self::Rules => {
                 let principal = Arc::clone(&caller.principal);

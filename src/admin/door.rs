@@ -10,7 +10,7 @@ mod asked;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Handler, Message};
 use mcr_actors::ask::{AskError, Handle};
-use mcr_actors::auth_cache::Administer;
+use mcr_actors::auth_cache::{Administer, EndToken, TokenHash};
 use mcr_actors::db::WriteQuery;
 use mcr_actors::db::queries::permission::{Caller, MayBeLost, Permitted};
 use mcr_actors::db::queries::policy_rules::RuleChangeError;
@@ -49,6 +49,19 @@ where
 {
     let permitted = Permitted { query, caller: call.permission() };
     made(call.worker.identity.ask(Administer(permitted)).await?)
+}
+
+/// Makes a change that ends the token with this hash, and nothing else that is good. It holds for the next request.
+///
+/// # Errors
+/// As [`write()`].
+pub async fn end_token<Q>(call: &Call, query: Q, token: TokenHash) -> Result<(Q::Output, Asked), Refusal>
+where
+    Q: WriteQuery,
+    Refusal: From<Q::Error>,
+{
+    let change = Permitted { query, caller: call.permission() };
+    made(call.worker.identity.ask(EndToken { change, token }).await?)
 }
 
 /// Makes a change of rules. It holds for the next request.

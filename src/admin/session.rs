@@ -1,14 +1,13 @@
 //! Login, logout, and who am I.
 
-use std::sync::Arc;
-
 use mcr_actors::auth_cache::{Credentials, LoggedIn, Logout, Secret};
-use mcr_actors::domain::{EventName, Principal};
+use mcr_actors::domain::EventName;
 
 use super::call::Call;
 use super::door::Asked;
 use super::login;
 use super::refusal::{Reason, Refusal};
+use crate::caller::Caller;
 use crate::model::LoginRequest;
 
 /// Exchanges a name and password for a token.
@@ -43,7 +42,6 @@ pub async fn log_out(call: &Call, shown: Option<Credentials>) -> Result<((), Ask
 ///
 /// # Errors
 /// When nobody asks.
-pub async fn who(call: &Call) -> Result<Arc<Principal>, Refusal> {
-    let caller = call.caller.as_ref().ok_or_else(|| Refusal::not_found("caller"))?;
-    Ok(Arc::clone(&caller.principal))
+pub async fn who(call: &Call) -> Result<Caller, Refusal> {
+    call.caller.clone().ok_or_else(|| Refusal::not_found("caller"))
 }

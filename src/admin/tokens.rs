@@ -29,18 +29,26 @@ pub struct Made {
     pub about: RobotToken,
 }
 
-fn life(expires_in: Option<&str>) -> Result<Duration, Refusal> {
+pub(super) fn life(expires_in: Option<&str>) -> Result<Duration, Refusal> {
     let Some(text) = expires_in else { return Ok(TOKEN_LIFE) };
     let life = humantime::parse_duration(text).ok().filter(|life| !life.is_zero() && *life <= LONGEST_LIFE);
     let message = "expires_in is a duration of at most ten years, such as 720h";
     life.ok_or_else(|| Refusal::invalid("expires_in", message))
 }
 
-fn event(name: EventName, token: &RobotToken) -> Event {
+pub(super) fn event(name: EventName, token: &RobotToken) -> Event {
     Event::new(name).with(json!({
         "token": token.id, "name": token.name, "user": token.user, "roles": token.roles,
         "expires_at": token.expires_at.to_string(),
     }))
+}
+
+/// A new token.
+pub(super) fn fresh() -> Result<Secret, Refusal> {
+    new_token().map_err(|error| {
+        log::error!("no randomness for a token: {error}");
+        Refusal::new(Reason::Unavailable, "the system gives no random numbers; try again")
+    })
 }
 
 /// Lists robot tokens, the newest first.
@@ -62,10 +70,7 @@ pub async fn create(call: &Call, token: NewToken) -> Result<(Made, Asked), Refus
     words::check_roles(roles.as_deref().unwrap_or_default())?;
     let now = call.worker.clock.now();
     let expires_at = now.after(life(expires_in.as_deref())?);
-    let token = new_token().map_err(|error| {
-        log::error!("no randomness for a token: {error}");
-        Refusal::new(Reason::Unavailable, "the system gives no random numbers; try again")
-    })?;
+    let token = fresh()?;
     let most = call.max_robot_tokens;
     let query = CreateToken { hash: token.token_hash(), name, user, roles, expires_at, most, now };
     let describe = |token: &RobotToken| vec![event(EventName::TokenCreated, token)];

@@ -35,14 +35,26 @@ use_cases! {
     LogOut: Anybody,
     /// Who the caller is.
     ReadCaller: Anybody,
+    /// The caller's own robot tokens.
+    ListOwnTokens: Own,
+    /// A new robot token of the caller's own.
+    CreateOwnToken: Own,
+    /// The end of a robot token of the caller's own.
+    RevokeOwnToken: Own,
+    /// A new token in the place of that of a login.
+    RenewToken: Own,
+    /// Another password of the caller's own.
+    ChangePassword: Own,
     /// The description of an API, which that API has itself.
     DescribeApi: Anybody,
-    /// All repositories.
-    ListRepositories: Admin,
+    /// Repositories.
+    ListRepositories: Anybody,
     /// A repository with its tags.
-    ReadRepository: Admin,
+    ReadRepository: Anybody,
     /// The end of a repository with all in it.
     DeleteRepository: Admin,
+    /// A repository's tags.
+    ListTags: Anybody,
     /// The end of a tag.
     DeleteTag: Admin,
     /// All accounts.
@@ -111,7 +123,12 @@ mod tests {
             asks.map(|use_case| format!("{use_case:?}")).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(of(Access::Open), "ReadHealth ReadReadiness LogIn");
-        assert_eq!(of(Access::Anybody), "LogOut ReadCaller DescribeApi");
+        assert_eq!(
+            of(Access::Anybody),
+            "LogOut ReadCaller DescribeApi ListRepositories ReadRepository ListTags"
+        );
+        let own = "ListOwnTokens CreateOwnToken RevokeOwnToken RenewToken ChangePassword";
+        assert_eq!(of(Access::Own), own);
         assert_eq!(of(Access::Rules), "ListRules CreateRule ReadRule UpdateRule DeleteRule TestRules");
         let accounts =
             "ListUsers CreateUser ReadUser UpdateUser DeleteUser ListTokens CreateToken RevokeToken";

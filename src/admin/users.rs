@@ -76,7 +76,8 @@ pub async fn update(
     check_roles(roles.as_deref().unwrap_or_default())?;
     let password_hash = hash(call, password).await?;
     let now = call.worker.clock.now();
-    let query = UpdateUser { name, password_hash, roles, disabled, end_tokens, precondition, now };
+    let keep = None;
+    let query = UpdateUser { name, password_hash, roles, disabled, end_tokens, keep, precondition, now };
     let describe = |changed: &ChangedUser| vec![changed.event()];
     administer(call, Audited { query, origin: call.origin.clone(), now, describe }).await
 }

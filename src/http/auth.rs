@@ -9,7 +9,7 @@ use actix_web::http::header;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mcr_actors::ask::AskError;
-use mcr_actors::auth_cache::{AuthError, Authenticate, Authenticated, Credentials, Secret};
+use mcr_actors::auth_cache::{AuthError, Authenticate, Credentials, Secret};
 use mcr_actors::db::queries::audit::Record;
 use mcr_actors::db::queries::uploads::FindUpload;
 use mcr_actors::domain::{Action, Event, EventName, Origin, Principal, RepositoryName, network};
@@ -202,13 +202,12 @@ impl<'a> Inquiry<'a> {
         };
         let address = client(self.request, &state.options);
         match state.worker.auth.ask(Authenticate { credentials, address }).await {
-            Ok(Authenticated { principal, token_hash, password, .. }) => {
-                Ok(Caller { principal, token_hash, password })
-            }
+            Ok(found) => Ok(found.into()),
             Err(AskError::Refused(AuthError::Lapsed { principal, token_hash }))
                 if began_upload(state, target, &token_hash).await? =>
             {
-                Ok(Caller { principal, token_hash: Some(token_hash), password: None })
+                let (token_hash, password, expires_at) = (Some(token_hash), None, None);
+                Ok(Caller { principal, token_hash, password, expires_at, of_robot: false })
             }
             Err(error) => {
                 if let (Some(name), AskError::Refused(AuthError::Invalid)) = (name, &error) {

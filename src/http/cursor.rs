@@ -84,6 +84,11 @@ impl Cursors {
         })
     }
 
+    /// What was sealed in `cursor` for this list and reader; nothing when it was not.
+    pub fn open_sealed(&self, list: &str, reader: &str, cursor: &str) -> Option<String> {
+        self.unseal(list, reader, cursor.strip_prefix(MARK)?)
+    }
+
     fn unseal(&self, list: &str, reader: &str, sealed: &str) -> Option<String> {
         let mut bytes = BASE64.decode(sealed).ok()?;
         let (nonce, text) = bytes.split_first_chunk_mut::<NONCE_LEN>()?;

@@ -120,7 +120,9 @@ pub(super) fn validation(body: &[u8], now: Timestamp) -> Result<Validation, Prov
     Ok(if expires_at <= now {
         Validation::Lapsed { principal }
     } else {
-        Validation::Valid { principal, expires_at }
+        // What is no person has no other token there.
+        let of_robot = principal.account_type == AccountType::System;
+        Validation::Valid { principal, expires_at, of_robot }
     })
 }
 
@@ -143,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_good_answer_is_an_account() {
-        let Ok(Validation::Valid { principal, expires_at }) = read(&good()) else { panic!() };
+        let Ok(Validation::Valid { principal, expires_at, .. }) = read(&good()) else { panic!() };
         assert_eq!((principal.subject.as_str(), principal.name.as_str()), ("u-1", "ada"));
         assert_eq!((principal.account_type, principal.has_role("dev")), (AccountType::Human, true));
         assert_eq!(expires_at, Timestamp::from_millis(1_893_546_245_678));

@@ -59,6 +59,24 @@ pub struct LoginAnswer {
 pub struct Me {
     /// The caller.
     pub principal: PrincipalModel,
+    /// When the life of its token ends; none where a password was shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// Whether its token was made for a robot, and not by a login.
+    pub robot: bool,
+}
+
+/// A new password of one's own.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The password that the account has.
+    pub old: String,
+    /// The one that it shall have, of 8 to 1024 bytes without control characters.
+    pub new: String,
+    /// Whether the account's robot tokens end, too.
+    #[serde(default)]
+    pub end_tokens: bool,
 }
 
 /// An account.
@@ -172,6 +190,20 @@ pub struct NewToken {
     /// The name of its account.
     pub user: String,
     /// Its roles, each one of its account's; all of them when none are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
+    /// How long it lives, such as `720h`; 90 days when it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<String>,
+}
+
+/// A robot token of one's own to make.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOwnToken {
+    /// What it is for.
+    pub name: String,
+    /// Its roles, each one of one's own; whatever the account has when none are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<String>>,
     /// How long it lives, such as `720h`; 90 days when it is not said.

@@ -25,6 +25,19 @@ pub struct TagModel {
     pub facts: Option<FactsModel>,
 }
 
+/// A page of a repository's tags.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TagList {
+    /// How many the repository has, unless `q` asks for some of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Those of this page.
+    pub items: Vec<TagModel>,
+    /// Where the next page begins, unless this was the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// What people look for in a manifest.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FactsModel {

@@ -14,10 +14,10 @@ use utoipa::ToSchema;
 
 pub use self::gc::{GcStatusModel, NewSweep, ShareModel, SweepItemModel, SweepModel, SweepStarted};
 pub use self::identity::{
-    AccountTypeModel, ChangedUserModel, LiveTokenModel, LoginAnswer, LoginRequest, Me, NewToken,
-    NewTokenAnswer, NewUser, PrincipalModel, TokenModel, UserChange, UserModel,
+    AccountTypeModel, ChangedUserModel, LiveTokenModel, LoginAnswer, LoginRequest, Me, NewOwnToken, NewToken,
+    NewTokenAnswer, NewUser, PasswordChange, PrincipalModel, TokenModel, UserChange, UserModel,
 };
-pub use self::images::{FactsModel, PlatformModel, TagModel};
+pub use self::images::{FactsModel, PlatformModel, TagList, TagModel};
 pub use self::list::List;
 pub use self::snapshots::{NewSnapshot, SnapshotModel, SnapshotStarted};
 
@@ -116,6 +116,8 @@ pub struct RepositoryModel {
     pub name: String,
     /// When it was made.
     pub created_at: String,
+    /// When something was last pushed to it.
+    pub updated_at: String,
     /// How many tags it has.
     pub tags: u64,
     /// How many manifests.
@@ -124,8 +126,35 @@ pub struct RepositoryModel {
     pub blobs: u64,
     /// Its manifests and all blobs it shows.
     pub logical_bytes: u64,
-    /// Its manifests and the blobs that no other repository shows.
-    pub exclusive_bytes: u64,
+    /// Its manifests and the blobs that no other repository shows; only administrators are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclusive_bytes: Option<u64>,
+    /// What the caller may do there.
+    pub permissions: PermissionsModel,
+}
+
+/// What the caller may do to a repository.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PermissionsModel {
+    /// Read it.
+    pub pull: bool,
+    /// Write to it.
+    pub push: bool,
+    /// Delete from it.
+    pub delete: bool,
+}
+
+/// A page of the repositories that the caller may see.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RepositoryList {
+    /// How many there are in all; only administrators are told, on a first page that leaves none out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Those of this page.
+    pub items: Vec<RepositoryModel>,
+    /// Where the next page begins, unless this was the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A repository with its tags.

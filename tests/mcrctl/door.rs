@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::stand_in::{Answer, Asked, PASSWORD, Person, StandIn, finish, printed, said};
+use crate::stand_in::{Answer, Asked, Person, StandIn, finish, printed, said, typed};
 
 /// Each verb with what it needs; `{}` is a name that a stranger chose.
 pub(crate) const VERBS: &[(&str, &[&str])] = &[
@@ -23,6 +23,7 @@ pub(crate) const VERBS: &[(&str, &[&str])] = &[
     ("gc stop", &[]),
     ("login", &["--user", "{}", "--password-stdin"]),
     ("logout", &[]),
+    ("passwd", &["--password-stdin"]),
     ("policy create", &["--description", "{}"]),
     ("policy delete", &["7"]),
     ("policy disable", &["7"]),
@@ -31,6 +32,7 @@ pub(crate) const VERBS: &[(&str, &[&str])] = &[
     ("policy show", &["7"]),
     ("policy test", &["--action", "{}"]),
     ("policy update", &["7", "--role", "{}"]),
+    ("renew", &[]),
     ("repo delete", &["{}"]),
     ("repo list", &[]),
     ("repo show", &["{}"]),
@@ -107,6 +109,7 @@ pub(crate) fn everything(name: &str, asked: &Asked, count: &AtomicU64) -> Answer
         all[below] = one.clone();
     }
     let is_first = asked.path.split("last=").nth(1).unwrap_or_default().is_empty();
+    all["tokens"] = json!({"total": 1, "items": [one]});
     all["tag_list"] = if is_first { json!([one, one]) } else { json!([]) };
     let is_tag = asked.path.contains("tag");
     all["deleted"] = json!(if is_tag { "tag" } else { "repository" });
@@ -125,7 +128,7 @@ fn run(person: &Person, server: &StandIn, arguments: &[&str]) -> Output {
     let mut command = person.command(&[&options[..], arguments].concat());
     let mut child = command.spawn().unwrap();
     if !arguments.contains(&"tail") {
-        return finish(child, PASSWORD);
+        return finish(child, &typed(arguments));
     }
     let mut out = child.stdout.take().unwrap();
     let (mut buffer, mut seen) = ([0; 4096], Vec::new());
@@ -252,7 +255,7 @@ fn whoever_stops_reading_ends_every_verb_quietly() {
             let person = Person::new();
             let (reader, writer) = std::io::pipe().unwrap();
             drop(reader);
-            let output = finish(person.command(&line).stdout(writer).spawn().unwrap(), PASSWORD);
+            let output = finish(person.command(&line).stdout(writer).spawn().unwrap(), &typed(&line));
             let all = said(&output);
             assert!(!all.contains("panicked"), "{line:?}: {all}");
             assert_eq!(output.status.code(), Some(141), "{line:?}: {all}");

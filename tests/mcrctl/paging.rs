@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::door::{VERBS, arguments};
-use crate::stand_in::{Answer, Asked, PASSWORD, Person, StandIn, finish, printed, said};
+use crate::stand_in::{Answer, Asked, Person, StandIn, finish, printed, said, typed};
 
 const ALL: u64 = 2500;
 
@@ -128,7 +128,7 @@ fn nothing_is_printed_when_the_first_page_does_not_come() {
             for json in [&[][..], &["--json"]] {
                 let options = ["--yes", "--server", url.as_str(), "--token", "x"];
                 let line = [&options[..], &arguments(verb, more, "7"), json].concat();
-                let output = finish(Person::new().command(&line).spawn().unwrap(), PASSWORD);
+                let output = finish(Person::new().command(&line).spawn().unwrap(), &typed(&line));
                 assert_eq!(output.status.code(), Some(1), "{line:?}");
                 assert_eq!(printed(&output), "", "{line:?}");
             }
@@ -139,12 +139,22 @@ fn nothing_is_printed_when_the_first_page_does_not_come() {
 #[test]
 fn a_repository_shows_all_of_its_tags() {
     let server = StandIn::start(|asked| {
-        let last = parameter(asked, "last").unwrap_or_default();
+        let is_list = asked.path.starts_with("/v1/repositories/a/tags?");
+        let last = parameter(asked, if is_list { "cursor" } else { "last" }).unwrap_or_default();
         let begin = last.strip_prefix('t').map_or(0, |number| number.parse::<u64>().unwrap() + 1);
         let tags: Vec<Value> = (begin..ALL)
             .take(1000)
             .map(|number| json!({"name": format!("t{number:04}"), "size": 1}))
             .collect();
+        if is_list {
+            // A page may be empty, and the list still go on.
+            let next = tags.last().map(|tag| tag["name"].clone());
+            let (items, next) = match (begin, parameter(asked, "cursor")) {
+                (0, None) => (Vec::new(), Some(json!("start"))),
+                _ => (tags, next),
+            };
+            return Answer::json(&json!({"total": ALL, "items": items, "next": next}));
+        }
         Answer::json(&json!({"name": "a", "tags": ALL, "tag_list": tags}))
     });
     let url = server.url();

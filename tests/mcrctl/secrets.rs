@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use serde_json::json;
 
 use crate::door::{VERBS, arguments, everything};
-use crate::stand_in::{Answer, PASSWORD, Person, StandIn, finish, printed, said};
+use crate::stand_in::{Answer, PASSWORD, Person, StandIn, finish, printed, said, typed};
 
 /// All that a server was sent.
 fn sent(server: &StandIn) -> String {
@@ -18,7 +18,7 @@ fn sent(server: &StandIn) -> String {
 fn run(person: &Person, server: &StandIn, line: &[&str]) -> Output {
     let mut command = person.command(&[&["--yes"], line].concat());
     command.envs([("MCRCTL_SERVER", server.url().as_str()), ("MCRCTL_TOKEN", "mcr_secret")]);
-    finish(command.spawn().unwrap(), PASSWORD)
+    finish(command.spawn().unwrap(), &typed(line))
 }
 
 #[test]

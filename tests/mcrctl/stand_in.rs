@@ -150,6 +150,11 @@ impl Person {
 
 pub(crate) const PASSWORD: &str = "open sesame";
 
+/// What is typed for a verb: one password, or an old one and a new one.
+pub(crate) fn typed(line: &[&str]) -> String {
+    if line.contains(&"passwd") { format!("{PASSWORD}\n{PASSWORD}, please\n") } else { PASSWORD.to_owned() }
+}
+
 /// Gives input, and waits for the end.
 pub(crate) fn finish(mut child: Child, input: &str) -> Output {
     // A command that does not read may have ended already.

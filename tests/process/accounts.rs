@@ -74,6 +74,15 @@ impl Doors<'_> {
         answer.status == 200
     }
 
+    /// The account's own way.
+    fn own(&mut self, password: &str) -> bool {
+        let change = json!({"old": "long enough", "new": password});
+        let mut ada = token_of(self.server, "ada", "long enough");
+        let answer = send(&mut ada, "POST", "/v1/auth/password", &change);
+        assert!([200, 400].contains(&answer.status), "{password:?}: {}", answer.text());
+        answer.status == 200
+    }
+
     fn mcrctl_create(&mut self, name: &str, password: &str) -> bool {
         let arguments = ["user", "create", "--password-stdin", "--", name];
         self.mcrctl.run(&arguments, password).status.success()
@@ -161,6 +170,7 @@ fn no_door_gives_an_account_what_another_refuses() {
     for password in ["x", "1234567", "a tab\tin it", &token, &much] {
         assert!(!doors.post("bob", password), "POST {password:?}");
         assert!(!doors.patch(password), "PATCH {password:?}");
+        assert!(!doors.own(password), "POST /v1/auth/password {password:?}");
         assert!(!doors.mcrctl_create("bob", password), "mcrctl user create {password:?}");
         assert!(!doors.mcrctl_update(password), "mcrctl user update {password:?}");
         assert!(!doors.init("admin", password), "init {password:?}");

@@ -100,6 +100,13 @@ fn admin(shape: AdminShape, method: &str, there: &There) -> (String, Value, &'st
         (Login, "POST") => (plain, json!({"username": "person", "password": "long enough"}), &[200]),
         // With a password there is nothing to give back.
         (Logout, "POST") => (plain, none, &[400]),
+        (OwnTokens, "GET") => (plain, none, &[200]),
+        (OwnTokens, "POST") => (plain, json!({"name": "new"}), &[FULL]),
+        // It is another's.
+        (OwnToken, "DELETE") => (path("", &there.token), none, &[404]),
+        // With a password there is nothing to renew, either.
+        (Renew, "POST") => (plain, none, &[400]),
+        (Password, "POST") => (plain, json!({"old": "not this one", "new": "another one"}), &[403]),
         (PolicyTest, "POST") => {
             let principal = json!({"account_type": "human", "roles": []});
             (plain, json!({"principal": principal, "action": "registry:pull", "repository": "a"}), &[200])
@@ -118,6 +125,7 @@ fn admin(shape: AdminShape, method: &str, there: &There) -> (String, Value, &'st
         (Rule, "DELETE") => (path("", &there.rule.to_string()), none, &[200, 204]),
         (Repository, "GET") => (path("a", ""), none, &[200]),
         (Repository, "DELETE") => (path("b", ""), none, &[200, 204]),
+        (RepositoryTags, "GET") => (path("a", ""), none, &[200]),
         // Its manifest went through the other door.
         (RepositoryTag, "DELETE") => (path("a", ""), none, &[404]),
         (Upload, "DELETE") => {

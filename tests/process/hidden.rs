@@ -106,6 +106,101 @@ fn no_page_of_the_catalog_names_what_its_reader_may_not_see() {
 }
 
 #[test]
+fn repositories_are_listed_to_who_may_pull_and_no_page_tells_of_others() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    {
+        let mut database = rusqlite::Connection::open(server.data.join("mcr.db")).unwrap();
+        let all = database.transaction().unwrap();
+        for number in 0..25_000 {
+            let kind = if number % 9_000 == 8_999 { "open" } else { "hidden" };
+            let name = format!("x{number:05}/{kind}");
+            let insert = "INSERT INTO repositories (name, created_at, updated_at) VALUES (?1, 0, ?2)";
+            all.execute(insert, (name, number)).unwrap();
+        }
+        all.commit().unwrap();
+    }
+    let mut ada = account(&server, "ada");
+    allow(&server, &["registry:pull", "registry:delete"], &["*/open"]);
+    let both = ["x08999/open", "x17999/open"];
+    let cases = [
+        ("n=1", both.to_vec()),
+        ("sort=updated", vec![both[1], both[0]]),
+        ("prefix=x0", vec![both[0]]),
+        ("prefix=x0&sort=updated", vec![both[0]]),
+        ("q=99%2FOP&n=1", both.to_vec()),
+        ("q=hidden", vec![]),
+    ];
+    for (query, expected) in cases {
+        let (mut names, mut path, mut length) = (Vec::new(), format!("/v1/repositories?{query}"), None);
+        loop {
+            let page = expect(&mut ada, 200, "GET", &path, Value::Null);
+            assert!(!page.to_string().contains("hidden") && page["total"].is_null(), "{page}");
+            for seen in page["items"].as_array().unwrap() {
+                assert_eq!(seen["permissions"], json!({"pull": true, "push": false, "delete": true}));
+                assert!(seen["exclusive_bytes"].is_null() && seen["logical_bytes"] == 0, "{seen}");
+                names.push(seen["name"].as_str().unwrap().to_owned());
+            }
+            let Some(next) = page["next"].as_str() else { break };
+            assert_eq!(*length.get_or_insert(next.len()), next.len(), "a cursor tells how long a name is");
+            path = format!("/v1/repositories?{query}&cursor={next}");
+        }
+        assert_eq!(names, expected, "{query}");
+        if path.contains("cursor") {
+            assert_eq!(server.client().get(&path).status, 400, "another's cursor is good");
+        }
+    }
+    expect(&mut ada, 400, "GET", "/v1/repositories?offset=1", Value::Null);
+    expect(&mut ada, 400, "GET", "/v1/repositories?cursor=x00000%2Fhidden", Value::Null);
+    let absent = expect(&mut ada, 404, "GET", "/v1/repositories/x00000%2Fhiddem", Value::Null);
+    let hidden = expect(&mut ada, 404, "GET", "/v1/repositories/x00000%2Fhidden", Value::Null);
+    assert_eq!(hidden.to_string(), absent.to_string().replace("hiddem", "hidden"));
+    let open = expect(&mut ada, 200, "GET", "/v1/repositories/x08999%2Fopen", Value::Null);
+    assert_eq!((&open["permissions"]["pull"], &open["exclusive_bytes"]), (&json!(true), &Value::Null));
+    // An administrator sees all, and counts and passes over them as ever.
+    let mut admin = server.client();
+    let some = expect(&mut admin, 200, "GET", "/v1/repositories?n=2&offset=24998", Value::Null);
+    assert_eq!((&some["total"], &some["items"][1]["name"]), (&json!(25_000), &json!("x24999/hidden")));
+    assert_eq!((&some["next"], &some["items"][1]["exclusive_bytes"]), (&Value::Null, &json!(0)));
+    let found = expect(&mut admin, 200, "GET", "/v1/repositories?q=24999", Value::Null);
+    let next = format!("/v1/repositories?q=24999&cursor={}", found["next"].as_str().unwrap_or("none"));
+    assert!(found["items"] == json!([]) && admin.get(&next).status == 200, "{found}");
+}
+
+#[test]
+fn tags_are_listed_to_who_may_pull_and_are_nowhere_to_others() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    for repository in ["open/app", "hidden/app"] {
+        push_blob(&mut admin, repository, b"layer").unwrap();
+        for tag in ["v1", "v2", "w1"] {
+            let pushed = push_manifest(&mut admin, repository, tag, &manifest(&[b"layer".to_vec()])).unwrap();
+            assert_eq!(pushed.status, 201);
+        }
+    }
+    let mut ada = account(&server, "ada");
+    allow(&server, &["registry:pull"], &["open/**"]);
+    let list = "/v1/repositories/open%2Fapp/tags";
+    let first = expect(&mut ada, 200, "GET", &format!("{list}?q=V&n=1&sort=updated"), Value::Null);
+    assert_eq!((&first["items"][0]["name"], &first["total"]), (&json!("v2"), &Value::Null));
+    let next = format!("{list}?q=V&n=1&sort=updated&cursor={}", first["next"].as_str().unwrap());
+    let second = expect(&mut ada, 200, "GET", &next, Value::Null);
+    assert_eq!((&second["items"][0]["name"], &second["next"]), (&json!("v1"), &Value::Null));
+    // A cursor is good for one list in one order, and for who got it.
+    for (client, path) in [(&mut admin, next.clone()), (&mut ada, next.replace("updated", "name"))] {
+        assert_eq!(expect(client, 400, "GET", &path, Value::Null)["field"], "cursor");
+    }
+    expect(&mut ada, 400, "GET", &format!("{list}?cursor=v1"), Value::Null);
+    assert_eq!(expect(&mut ada, 400, "GET", &format!("{list}?sort=size"), Value::Null)["field"], "sort");
+    let absent = expect(&mut ada, 404, "GET", "/v1/repositories/hiddem%2Fapp/tags", Value::Null);
+    let hidden = expect(&mut ada, 404, "GET", "/v1/repositories/hidden%2Fapp/tags", Value::Null);
+    assert_eq!(hidden.to_string(), absent.to_string().replace("hiddem", "hidden"));
+    let all = expect(&mut admin, 200, "GET", "/v1/repositories/hidden/app/tags", Value::Null);
+    assert_eq!((&all["total"], all["items"].as_array().map(Vec::len)), (&json!(3), Some(3)));
+}
+
+#[test]
 fn a_repository_and_a_tag_of_one_spelling_are_two() {
     let data = Data::new();
     let server = data.start(&[]);

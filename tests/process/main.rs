@@ -22,6 +22,7 @@ mod kill_sweep;
 mod malformed;
 mod matrix;
 mod memory;
+mod oneself;
 mod operation;
 mod peers;
 mod protocol;

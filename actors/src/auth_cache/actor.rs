@@ -15,7 +15,7 @@ use actix::{
 };
 use tokio::sync::oneshot;
 
-pub use self::upkeep::{Administer, CacheState, ObserveCache, Purge};
+pub use self::upkeep::{Administer, CacheState, EndToken, ObserveCache, Purge};
 use super::anonymous::{self, keyed_hash};
 use super::cache::{Cache, Finding, Key};
 use super::limiter::{Admission, Attempt, Judged, Limiter};
@@ -267,6 +267,7 @@ impl AuthCache {
                 token_hash: Some(token_hash),
                 password: None,
                 expires_at,
+                of_robot: false,
             })
         })
     }
@@ -402,11 +403,12 @@ impl AuthCache {
 fn of_token(token: &Secret, validation: Validation) -> Finding {
     let token_hash = token.token_hash();
     match validation {
-        Validation::Valid { principal, expires_at } => Finding::Known(Authenticated {
+        Validation::Valid { principal, expires_at, of_robot } => Finding::Known(Authenticated {
             principal,
             token_hash: Some(token_hash),
             password: None,
             expires_at,
+            of_robot,
         }),
         Validation::Lapsed { principal } => Finding::Lapsed(principal, token_hash),
         Validation::Invalid => Finding::Nobody,
@@ -429,9 +431,13 @@ async fn ask_provider(
                 }
             }
             Ok(match provider.verify(name, password).await? {
-                Some(Verified { principal, password }) => {
-                    Finding::Known(Authenticated { principal, token_hash: None, password, expires_at: until })
-                }
+                Some(Verified { principal, password }) => Finding::Known(Authenticated {
+                    principal,
+                    token_hash: None,
+                    password,
+                    expires_at: until,
+                    of_robot: false,
+                }),
                 None => Finding::Nobody,
             })
         }

@@ -130,7 +130,7 @@ mod tests {
 
     fn known(token_hash: Option<TokenHash>, expires_at: Timestamp) -> Finding {
         let principal = Arc::new(Principal::anonymous());
-        Finding::Known(Authenticated { principal, token_hash, password: None, expires_at })
+        Finding::Known(Authenticated { principal, token_hash, password: None, expires_at, of_robot: false })
     }
 
     /// The `index`th of many keys.

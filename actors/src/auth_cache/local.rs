@@ -76,7 +76,7 @@ impl LocalProvider {
         Ok(match found.expires_at {
             _ if found.revoked => Validation::Invalid,
             expires_at if expires_at <= now => Validation::Lapsed { principal },
-            expires_at => Validation::Valid { principal, expires_at },
+            expires_at => Validation::Valid { principal, expires_at, of_robot: found.of_robot },
         })
     }
 

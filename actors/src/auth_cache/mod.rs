@@ -22,7 +22,7 @@ use std::time::Duration;
 use actix::Message;
 use sha2::{Digest as _, Sha256};
 
-pub use actor::{Administer, AuthCache, CacheState, ObserveCache, Purge};
+pub use actor::{Administer, AuthCache, CacheState, EndToken, ObserveCache, Purge};
 pub use provider::{Provider, ProviderError, Validation, Verified};
 pub use reader::AuthReader;
 
@@ -158,6 +158,8 @@ pub struct Authenticated {
     pub password: Option<PasswordMark>,
     /// When the credentials' life ends; for a password, when it must be looked at again.
     pub expires_at: Timestamp,
+    /// Whether it is a token that was made for a robot, and not by a login.
+    pub of_robot: bool,
 }
 
 /// A token handed out.

@@ -18,6 +18,8 @@ pub enum Validation {
         principal: Arc<Principal>,
         /// When its life ends.
         expires_at: Timestamp,
+        /// Whether it was made for a robot, and not by a login.
+        of_robot: bool,
     },
     /// It was good; its time is over and nobody revoked it.
     Lapsed {

@@ -63,7 +63,7 @@ impl Provider for Counting {
 
     fn validate<'a>(&'a self, token: &'a Secret) -> Verdict<'a, Validation> {
         let expires_at = NOW.after(Duration::from_secs(10));
-        let good = Validation::Valid { principal: ada(), expires_at };
+        let good = Validation::Valid { principal: ada(), expires_at, of_robot: false };
         let is_good = token.expose() == "good" && !self.revoked.load(Ordering::SeqCst);
         let answer = self.slowly(&self.validated, if is_good { good } else { Validation::Invalid });
         Box::pin(async {

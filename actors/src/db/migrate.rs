@@ -39,6 +39,13 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../../migrations/0010_references.sql"),
     },
     Migration { version: 11, name: "facts", sql: include_str!("../../../migrations/0011_facts.sql") },
+    Migration { version: 12, name: "pages", sql: include_str!("../../../migrations/0012_pages.sql") },
+    Migration {
+        version: 13,
+        name: "repositories",
+        sql: include_str!("../../../migrations/0013_repositories.sql"),
+    },
+    Migration { version: 14, name: "renewal", sql: include_str!("../../../migrations/0014_renewal.sql") },
 ];
 
 /// Why a database cannot be used by this program.

@@ -81,6 +81,8 @@ reasons! {
     TokenLapsed = "TOKEN_LAPSED": BadCredentials,
     /// The caller may not.
     Denied = "DENIED": Denied,
+    /// The password that must be given for the change is another one.
+    WrongPassword = "WRONG_PASSWORD": Denied,
     /// The caller may not any more.
     RightLost = "RIGHT_LOST": Lost,
     /// What is named is not there.
@@ -95,6 +97,10 @@ reasons! {
     RoleNotHeld = "ROLE_NOT_HELD": Conflict,
     /// The account has as many robot tokens as it may.
     TooManyTokens = "TOO_MANY_TOKENS": Conflict,
+    /// Only a token of a login that is still good can be renewed.
+    NoLogin = "NO_LOGIN": Conflict,
+    /// The login is as old as a login may be.
+    LoginTooOld = "LOGIN_TOO_OLD": Conflict,
     /// The rule is built in.
     BuiltInRule = "BUILT_IN_RULE": Conflict,
     /// A sweep runs.

@@ -12,6 +12,7 @@ mod address;
 mod audit;
 mod client;
 mod gc;
+mod oneself;
 mod output;
 mod policy;
 mod print;
@@ -67,6 +68,10 @@ enum Command {
     Login(session::Login),
     /// Give the remembered token back
     Logout,
+    /// Exchange the token of a login for a new one, up to 12 hours after it; a token that was not remembered is printed
+    Renew,
+    /// Change your own password
+    Passwd(oneself::Passwd),
     /// Show how the registry is
     Status,
     /// Repositories
@@ -135,6 +140,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     match command {
         Command::Login(_) | Command::Completions { .. } => Ok(()),
         Command::Logout => session::logout(&client, &settings, &output),
+        Command::Renew => oneself::renew(&client, &settings, &output),
+        Command::Passwd(verb) => verb.run(&client, &output),
         Command::Status => session::status(&client, &output),
         Command::Repo(verb) => verb.run(&client, &output),
         Command::Tag(verb) => verb.run(&client, &output),

@@ -1,7 +1,7 @@
 //! `repo` and `tag`.
 
 use bytesize::ByteSize;
-use mcr::http::admin::path::{repository_path, tag_path};
+use mcr::http::admin::path::{repository_path, tag_path, tags_path};
 use serde_json::{Map, Value};
 use ureq::http::Method;
 
@@ -51,7 +51,19 @@ impl Paging {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Repo {
     /// List repositories with their sizes
-    List(Paging),
+    List {
+        #[command(flatten)]
+        paging: Paging,
+        /// Only those whose name has this in it
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "PART")]
+        query: String,
+        /// Only those whose name begins with this
+        #[arg(long, default_value = "", hide_default_value = true)]
+        prefix: String,
+        /// In which order: by name, or those first that were pushed to last
+        #[arg(long, default_value = "name", value_parser = ["name", "updated"])]
+        sort: String,
+    },
     /// Show a repository and its tags
     Show {
         /// The repository
@@ -131,9 +143,10 @@ fn all_in_words(
 impl Repo {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
-            Self::List(paging) => {
-                output
-                    .stream(client.pages("/v1/repositories", &[], paging.limit(), paging.offset), COLUMNS)?;
+            Self::List { paging, query, prefix, sort } => {
+                let query = [("q", query.as_str()), ("prefix", prefix.as_str()), ("sort", sort.as_str())];
+                let pages = client.pages("/v1/repositories", &query, paging.limit(), paging.offset);
+                output.stream(pages.by_cursor(), COLUMNS)?;
             }
             Self::Show { name } => {
                 let (repository, tags) = tags(client, name)?;
@@ -162,6 +175,12 @@ pub(crate) enum Tag {
     List {
         /// The repository
         repository: String,
+        /// Only those whose name has this in it
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "PART")]
+        query: String,
+        /// In which order: by name, or those first that were set last
+        #[arg(long, default_value = "name", value_parser = ["name", "updated"])]
+        sort: String,
     },
     /// Delete a tag; the manifest stays
     Delete {
@@ -175,8 +194,9 @@ pub(crate) enum Tag {
 impl Tag {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
-            Self::List { repository } => {
-                let tags = tags(client, repository)?.1;
+            Self::List { repository, query, sort } => {
+                let query = [("q", query.as_str()), ("sort", sort.as_str())];
+                let tags = client.pages(&tags_path(repository), &query, None, 0).by_cursor();
                 if output.is_json() {
                     return output.stream(tags, TAGS);
                 }

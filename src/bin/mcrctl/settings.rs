@@ -162,6 +162,11 @@ impl Settings {
         Self { token: None, is_remembered: false, ..self }
     }
 
+    /// Whether the token is the one that `login` wrote.
+    pub(crate) fn is_remembered(&self) -> bool {
+        self.is_remembered
+    }
+
     /// The registry's URL.
     ///
     /// # Errors

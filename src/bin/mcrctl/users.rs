@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use anyhow::Context;
-use mcr::model::{AccountTypeModel, NewToken, NewUser, UserChange};
+use mcr::model::{AccountTypeModel, NewOwnToken, NewToken, NewUser, UserChange};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -120,7 +120,8 @@ impl User {
                 let changed = patch(name, change)?;
                 output.one(&changed, USERS);
                 if *password_stdin && !output.is_json() {
-                    tell_of_tokens(&changed, name, output);
+                    let end = format!("mcrctl user update {name} --end-tokens ends them all");
+                    tell_of_tokens(&changed, &end, output);
                 }
             }
             Self::Disable { name } => output.one(&patch(name, switched(true))?, USERS),
@@ -136,12 +137,12 @@ impl User {
 }
 
 /// Which tokens outlive the old password, and how they are ended.
-fn tell_of_tokens(changed: &Value, name: &str, output: &Output) {
+pub(crate) fn tell_of_tokens(changed: &Value, end: &str, output: &Output) {
     let (ended, live) = (&changed["ended_tokens"], changed["tokens"]["total"].as_u64().unwrap_or_default());
     print::say(&format!("{ended} tokens ended, {live} go on"));
     if live > 0 {
         output.table(&changed["tokens"]["items"], LIVE);
-        print::say(&format!("mcrctl user update {name} --end-tokens ends them all"));
+        print::say(end);
     }
 }
 
@@ -149,14 +150,20 @@ fn tell_of_tokens(changed: &Value, name: &str, output: &Output) {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Token {
     /// List robot tokens, the newest first
-    List(Paging),
+    List {
+        /// Your own only, which needs no administrator
+        #[arg(long)]
+        own: bool,
+        #[command(flatten)]
+        paging: Paging,
+    },
     /// Make a robot token; it is shown this once
     Create {
         /// What it is for
         name: String,
-        /// Its account
+        /// Its account; your own when none is given, which needs no administrator
         #[arg(long)]
-        user: String,
+        user: Option<String>,
         /// A role; the account's own when none is given (repeatable)
         #[arg(long = "role")]
         roles: Option<Vec<String>>,
@@ -168,29 +175,40 @@ pub(crate) enum Token {
     Revoke {
         /// Its id
         id: String,
+        /// It is your own, which needs no administrator
+        #[arg(long)]
+        own: bool,
     },
+}
+
+/// Where one's own tokens are, and where all are.
+fn tokens(own: bool) -> &'static str {
+    if own { "/v1/auth/tokens" } else { "/v1/tokens" }
 }
 
 impl Token {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
-            Self::List(paging) => {
-                output.stream(client.pages("/v1/tokens", &[], paging.limit(), paging.offset), TOKENS)?;
+            Self::List { own, paging } => {
+                output.stream(client.pages(tokens(*own), &[], paging.limit(), paging.offset), TOKENS)?;
             }
             Self::Create { name, user, roles, expires_in } => {
-                let (name, user) = (name.clone(), user.clone());
-                let (roles, expires_in) = (roles.clone(), expires_in.clone());
-                let body = json!(NewToken { name, user, roles, expires_in });
-                let made = client.call(Method::POST, "/v1/tokens", Some(&body))?;
+                let (name, roles, expires_in) = (name.clone(), roles.clone(), expires_in.clone());
+                let own = user.is_none();
+                let body = match user.clone() {
+                    Some(user) => json!(NewToken { name, user, roles, expires_in }),
+                    None => json!(NewOwnToken { name, roles, expires_in }),
+                };
+                let made = client.call(Method::POST, tokens(own), Some(&body))?;
                 output.one(&made, TOKENS);
                 if !output.is_json() {
                     let token = made["token"].as_str().context("the server gave no token")?;
                     print::lines(["", token, "", "Keep it: it is not shown again."]);
                 }
             }
-            Self::Revoke { id } => {
+            Self::Revoke { id, own } => {
                 output.confirm(&format!("revoke the token {id}"))?;
-                client.call(Method::DELETE, &format!("/v1/tokens/{}", segment(id)), None)?;
+                client.call(Method::DELETE, &format!("{}/{}", tokens(*own), segment(id)), None)?;
                 output.done(&format!("revoked the token {id}"));
             }
         }

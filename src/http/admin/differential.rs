@@ -151,6 +151,7 @@ async fn each_use_case_called_directly_and_over_rest_gives_the_same() {
         "ROLE_NOT_HELD",
         "TOKEN_NEEDED",
         "TOO_MANY_TOKENS",
+        "WRONG_PASSWORD",
     ];
     assert_eq!(reasons, BTreeSet::from(expected));
     direct.finish().await;
@@ -162,7 +163,7 @@ async fn called(world: &World, who: Who, use_case: UseCase, case: &Case) -> Resu
     let call = world.call(who, use_case).await;
     let judged = use_case.access().judge(&call.worker, &call.registry, call.caller.as_ref()).await;
     judged?;
-    direct::answer(use_case, &call, case, world.credentials(who)).await
+    direct::answer(use_case, &call, case, world.credentials(who, use_case)).await
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod changed;
 #[cfg(test)]
 mod differential;
 pub mod gc;
+pub mod oneself;
 pub mod openapi;
 pub mod path;
 pub mod policy;
@@ -17,6 +18,7 @@ pub mod routes;
 pub mod session;
 pub mod snapshots;
 pub mod system;
+pub mod tags;
 pub mod tokens;
 pub mod uploads;
 pub mod users;
@@ -76,6 +78,34 @@ fn number(call: &AdminCall, key: &'static str, default: usize) -> Result<Option<
         return Ok(Some(text.parse().unwrap_or(usize::MAX)));
     }
     Err(Refusal::invalid(key, format!("{key} is a number, such as {key}={default}")).into())
+}
+
+/// Where a page of `list` begins, sealed by [`sealed`] for the same caller and list, and read by `read`.
+///
+/// # Errors
+/// 400 when it is not.
+fn place<T>(call: &AdminCall, list: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, ApiError> {
+    let Some(cursor) = call.query.get("cursor") else { return Ok(None) };
+    let reader = reader(call)?;
+    let opened = call.state.cursors.open_sealed(list, reader, cursor);
+    opened.as_deref().and_then(read).map(Some).ok_or_else(|| {
+        let message = "cursor is none of this list and this account: begin the list anew without it";
+        Refusal::invalid("cursor", message).into()
+    })
+}
+
+/// Seals where the next page of `list` begins.
+///
+/// # Errors
+/// 503 when there is no randomness.
+fn sealed(call: &AdminCall, list: &str, place: &str) -> Result<String, ApiError> {
+    call.state.cursors.seal(list, reader(call)?, place)
+}
+
+/// For whom cursors are sealed.
+fn reader(call: &AdminCall) -> Result<&str, ApiError> {
+    let caller = call.caller.as_ref().ok_or_else(Refusal::nobody)?;
+    Ok(&caller.principal.subject)
 }
 
 /// A page of a list, each entry in the words of the API.

@@ -10,7 +10,9 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::call::AdminCall;
-use super::{audit, gc, policy, repositories, session, snapshots, system, tokens, uploads, users};
+use super::{
+    audit, gc, oneself, policy, repositories, session, snapshots, system, tags, tokens, uploads, users,
+};
 use crate::admin::refusal::Reason;
 use crate::http::error::ApiError;
 
@@ -21,7 +23,9 @@ lists, any may answer 408 when a body does not come in time, 429 when too many a
 registry is busy or stopping, and one that adds something 507 when the disk is full."),
     paths(
         system::health, system::ready, system::actors, system::metrics, session::login, session::logout, session::me, document,
-        repositories::list, repositories::show, repositories::delete, repositories::delete_tag,
+        oneself::list_own_tokens, oneself::create_own_token, oneself::revoke_own_token, oneself::renew,
+        oneself::change_password,
+        repositories::list, repositories::show, repositories::delete, repositories::delete_tag, tags::list,
         policy::list, policy::create, policy::show, policy::update, policy::delete, policy::test,
         users::list, users::create, users::show, users::update, users::delete,
         tokens::list_tokens, tokens::create_token, tokens::revoke_token,

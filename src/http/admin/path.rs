@@ -2,7 +2,8 @@
 //!
 //! A slash in a repository's name is written as `%2F`: [`repository_path`] and [`tag_path`] do. Written as it is, it is read
 //! too, and then `tags` before the last part always begins a tag: `team/tags/v1` is the tag `v1` of `team`, and the repository
-//! of that name is `team%2Ftags%2Fv1`. So no path names two things.
+//! of that name is `team%2Ftags%2Fv1`. Likewise `tags` as the last part always is the list of tags: `team/tags` that of `team`. So no path
+//! names two things.
 
 use std::borrow::Cow;
 
@@ -51,7 +52,9 @@ macro_rules! targets {
 
             fn repository(&self) -> Option<&RepositoryName> {
                 match self {
-                    Self::Repository(repository) | Self::RepositoryTag(TagOf { repository, .. }) => Some(repository),
+                    Self::Repository(repository)
+                    | Self::RepositoryTags(repository)
+                    | Self::RepositoryTag(TagOf { repository, .. }) => Some(repository),
                     _ => None,
                 }
             }
@@ -79,10 +82,20 @@ targets! {
     Logout = "/v1/auth/logout",
     /// Who am I.
     Me = "/v1/auth/me",
+    /// The caller's own robot tokens.
+    OwnTokens = "/v1/auth/tokens",
+    /// One of them.
+    OwnToken(String) = "/v1/auth/tokens/{id}",
+    /// A new token in the place of the caller's.
+    Renew = "/v1/auth/renew",
+    /// The caller's own password.
+    Password = "/v1/auth/password",
     /// All repositories.
     Repositories = "/v1/repositories",
     /// One repository.
     Repository(RepositoryName) = "/v1/repositories/{name}",
+    /// Its tags.
+    RepositoryTags(RepositoryName) = "/v1/repositories/{name}/tags",
     /// A tag of it.
     RepositoryTag(TagOf) = "/v1/repositories/{name}/tags/{tag}",
     /// All rules.
@@ -170,6 +183,10 @@ fn read(raw: &str) -> Result<Target, PathError> {
         ["auth", "login"] => Ok(Target::Login),
         ["auth", "logout"] => Ok(Target::Logout),
         ["auth", "me"] => Ok(Target::Me),
+        ["auth", "tokens"] => Ok(Target::OwnTokens),
+        ["auth", "tokens", id] if !id.is_empty() => Ok(Target::OwnToken((*id).to_owned())),
+        ["auth", "renew"] => Ok(Target::Renew),
+        ["auth", "password"] => Ok(Target::Password),
         ["repositories"] => Ok(Target::Repositories),
         ["policy", "rules"] => Ok(Target::Rules),
         ["policy", "rules", id] => Ok(Target::Rule(number(id)?)),
@@ -203,6 +220,7 @@ fn parse_repository(raw: &str) -> Result<Target, PathError> {
             let (repository, tag) = (name.join("/").parse()?, tag.parse()?);
             Ok(Target::RepositoryTag(TagOf { repository, tag }))
         }
+        [name @ .., "tags"] if !name.is_empty() => Ok(Target::RepositoryTags(name.join("/").parse()?)),
         name => Ok(Target::Repository(name.join("/").parse()?)),
     }
 }
@@ -217,9 +235,14 @@ pub fn repository_path(name: &str) -> String {
     format!("/v1/repositories/{}", encode(name))
 }
 
+/// The path of a repository's tags.
+pub fn tags_path(name: &str) -> String {
+    format!("{}/tags", repository_path(name))
+}
+
 /// The path of a repository's tag.
 pub fn tag_path(name: &str, tag: &str) -> String {
-    format!("{}/tags/{}", repository_path(name), encode(tag))
+    format!("{}/{}", tags_path(name), encode(tag))
 }
 
 fn number(id: &str) -> Result<i64, PathError> {
@@ -295,7 +318,8 @@ mod tests {
                 let repository: RepositoryName = name.parse().unwrap();
                 let tagged = TagOf { repository: repository.clone(), tag: tag.parse().unwrap() };
                 [
-                    (repository_path(name), Target::Repository(repository)),
+                    (repository_path(name), Target::Repository(repository.clone())),
+                    (tags_path(name), Target::RepositoryTags(repository)),
                     (tag_path(name, &tag), Target::RepositoryTag(tagged)),
                 ]
             };
@@ -305,10 +329,12 @@ mod tests {
             let (ours, theirs) = (paths(&one), paths(&other));
             prop_assert_ne!(&ours[0].0, &ours[1].0);
             prop_assert_eq!(one == other, ours[0].0 == theirs[0].0);
-            prop_assert_ne!(&ours[0].0, &theirs[1].0);
+            for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+                prop_assert_ne!(&ours[one].0, &theirs[other].0);
+            }
             // With slashes as they are it is read the one way that is documented.
             let raw = parse(&format!("/v1/repositories/{one}/tags/{tag}"));
-            prop_assert_eq!(raw, Ok(ours[1].1.clone()));
+            prop_assert_eq!(raw, Ok(ours[2].1.clone()));
         }
 
         #[test]

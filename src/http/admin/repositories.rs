@@ -1,80 +1,80 @@
-//! Repositories: their sizes, their tags, their end.
+//! Repositories: which there are, their sizes and tags, their end.
 
 use actix_web::HttpResponse;
-use mcr_actors::db::queries::descriptions::TagSummary;
-use mcr_actors::db::queries::facts::{PlatformSummary, Summary};
-use mcr_actors::db::queries::repositories::RepositorySummary;
+use mcr_actors::db::queries::repository_pages::{RepositoryOrder, RepositoryPlace};
+use mcr_actors::domain::Timestamp;
 
 use super::call::AdminCall;
 use super::changed::Changed;
 use super::path::{TagOf, Target};
-use super::{listed, not_found, page};
-use crate::admin::repositories::{self, Described};
+use super::{not_found, page, place, sealed, tags};
+use crate::admin::repositories::{self, Described, Repositories, Seen, Wanted};
 use crate::http::error::ApiError;
-use crate::model::{
-    Deleted, FactsModel, List, PlatformModel, Problem, RepositoryDetail, RepositoryModel, TagModel,
-};
+use crate::model::{Deleted, PermissionsModel, Problem, RepositoryDetail, RepositoryList, RepositoryModel};
 
-pub(super) fn model(summary: RepositorySummary) -> RepositoryModel {
+fn model(Seen { summary, pull, push, delete }: Seen) -> RepositoryModel {
     RepositoryModel {
         name: summary.name.to_string(),
         created_at: summary.created_at.to_string(),
+        updated_at: summary.updated_at.to_string(),
         tags: summary.tags,
         manifests: summary.manifests,
         blobs: summary.blobs,
         logical_bytes: summary.logical_bytes,
         exclusive_bytes: summary.exclusive_bytes,
+        permissions: PermissionsModel { pull, push, delete },
     }
 }
 
-fn tag_model(tag: TagSummary) -> TagModel {
-    TagModel {
-        name: tag.name,
-        digest: tag.digest,
-        media_type: tag.media_type,
-        artifact_type: tag.artifact_type,
-        updated_at: tag.updated_at.to_string(),
-        pushed_at: tag.pushed_at.to_string(),
-        facts: tag.facts.map(facts_model),
-    }
+pub(super) fn list_model(page: Repositories, next: Option<String>) -> RepositoryList {
+    RepositoryList { total: page.total, items: page.items.into_iter().map(model).collect(), next }
 }
 
-fn facts_model(facts: Summary) -> FactsModel {
-    let platform = |of: PlatformSummary| PlatformModel {
-        platform: of.platform,
-        digest: of.digest,
-        pull_bytes: of.pull_bytes,
-    };
-    FactsModel {
-        kind: facts.kind.as_str(),
-        config_type: facts.config_type,
-        pull_bytes: facts.pull_bytes,
-        platforms: facts.platforms.into_iter().map(platform).collect(),
-        created_at: facts.created_at.map(|created_at| created_at.to_string()),
-        pushed_by: facts.pushed_by,
-        annotations: facts.annotations.into_iter().collect(),
-    }
+pub(super) fn detail(Described { seen, tags }: Described) -> RepositoryDetail {
+    RepositoryDetail { repository: model(seen), tag_list: tags.into_iter().map(tags::model).collect() }
 }
 
-pub(super) fn detail(Described { summary, tags }: Described) -> RepositoryDetail {
-    RepositoryDetail { repository: model(summary), tag_list: tags.into_iter().map(tag_model).collect() }
+/// What is sealed of a place.
+fn written(place: &RepositoryPlace) -> String {
+    format!("{} {}", place.updated_at.as_millis(), place.name)
 }
 
-/// Lists repositories by name.
+/// The place of which this was written.
+fn read(text: &str) -> Option<RepositoryPlace> {
+    let (time, name) = text.split_once(' ')?;
+    let updated_at = Timestamp::from_millis(time.parse().ok()?);
+    Some(RepositoryPlace { name: name.to_owned(), updated_at })
+}
+
+/// Lists the repositories that the caller may pull from, and all to an administrator: those that have `q` in their names and begin
+/// with `prefix`, by name, or with `sort=updated` those first that were pushed to last. `next` is where the next page begins, given
+/// back as `cursor`; a page may be short, or empty, and the list still go on. `offset` is for administrators and the whole list.
 #[utoipa::path(get, path = "/v1/repositories", tag = "repositories",
-    params(("n" = Option<u64>, Query), ("offset" = Option<u64>, Query)), responses(
-    (status = 200, body = List<RepositoryModel>), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 403, body = Problem)))]
+    params(("q" = Option<String>, Query), ("prefix" = Option<String>, Query), ("sort" = Option<String>, Query),
+    ("n" = Option<u64>, Query), ("offset" = Option<u64>, Query), ("cursor" = Option<String>, Query)), responses(
+    (status = 200, body = RepositoryList), (status = 400, body = Problem), (status = 401, body = Problem)))]
 pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let repositories = repositories::list(&call.plain(), page(call)?).await?;
-    Ok(HttpResponse::Ok().json(listed(repositories, model)))
+    let order = call.query.get("sort").map_or(Ok(RepositoryOrder::Name), repositories::order)?;
+    // A place in one order is none in another.
+    let list = format!("/v1/repositories {order:?}");
+    let text = |key| call.query.get(key).unwrap_or_default().to_owned();
+    let wanted = Wanted {
+        part: text("q"),
+        prefix: text("prefix"),
+        order,
+        after: place(call, &list, read)?,
+        page: page(call)?,
+    };
+    let found = repositories::list(&call.plain(), wanted).await?;
+    let next = found.next.as_ref().map(|next| sealed(call, &list, &written(next))).transpose()?;
+    Ok(HttpResponse::Ok().json(list_model(found, next)))
 }
 
-/// Shows a repository with its tags.
+/// Shows a repository with its tags to whoever may pull from it, and to an administrator.
 #[utoipa::path(get, path = "/v1/repositories/{name}", tag = "repositories",
     params(("name" = String, Path), ("last" = Option<String>, Query)), responses(
     (status = 200, body = RepositoryDetail), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 403, body = Problem), (status = 404, body = Problem)))]
+    (status = 404, body = Problem)))]
 pub async fn show(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     let Target::Repository(name) = call.target.clone() else { return Err(not_found("repository")) };
     let found = repositories::show(&call.plain(), name, call.query.last()).await?;

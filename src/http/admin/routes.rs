@@ -6,7 +6,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::call::{Admin, AdminCall, admit};
 use super::path::{self, PathError, Shape};
-use super::{audit, gc, openapi, policy, repositories, session, snapshots, system, tokens, uploads, users};
+use super::{
+    audit, gc, oneself, openapi, policy, repositories, session, snapshots, system, tags, tokens, uploads,
+    users,
+};
 use crate::admin::access::Access;
 use crate::admin::refusal::{Kind, Refusal};
 use crate::admin::use_case::UseCase;
@@ -37,10 +40,17 @@ pub static ROUTES: &[Route] = routes! { UseCase:
     // whoever has a token
     POST   Logout        LogOut           => session::logout;
     GET    Me            ReadCaller       => session::me;
+    GET    OwnTokens     ListOwnTokens    => oneself::list_own_tokens;
+    POST   OwnTokens     CreateOwnToken   => oneself::create_own_token;
+    DELETE OwnToken      RevokeOwnToken   => oneself::revoke_own_token;
+    POST   Renew         RenewToken       => oneself::renew;
+    POST   Password      ChangePassword   => oneself::change_password;
     GET    OpenApi       DescribeApi      => openapi::document;
-    // administrators
+    // whoever may pull, of what it may pull
     GET    Repositories  ListRepositories => repositories::list;
     GET    Repository    ReadRepository   => repositories::show;
+    GET    RepositoryTags ListTags        => tags::list;
+    // administrators
     DELETE Repository    DeleteRepository => repositories::delete;
     DELETE RepositoryTag DeleteTag        => repositories::delete_tag;
     GET    Users         ListUsers        => users::list;

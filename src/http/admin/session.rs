@@ -3,11 +3,13 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use mcr_actors::auth_cache::LoggedIn;
+use mcr_actors::domain::Timestamp;
 
 use super::call::AdminCall;
 use super::changed::Changed;
 use super::json;
 use crate::admin::{principal, session};
+use crate::caller::Caller;
 use crate::http::auth::credentials;
 use crate::http::error::ApiError;
 use crate::model::{LoginAnswer, LoginRequest, Me, Problem};
@@ -42,10 +44,14 @@ pub async fn logout(call: &mut AdminCall) -> Result<Changed, ApiError> {
     Ok(Changed::after(asked, HttpResponse::NoContent().finish()))
 }
 
-/// Tells who the caller is.
+pub(super) fn me_model(caller: &Caller) -> Me {
+    let expires_at = caller.expires_at.as_ref().map(Timestamp::to_string);
+    Me { principal: principal::model(&caller.principal), expires_at, robot: caller.of_robot }
+}
+
+/// Tells who the caller is, and of its token when it ends and whether it is a robot's.
 #[utoipa::path(get, path = "/v1/auth/me", tag = "session", responses(
     (status = 200, body = Me), (status = 401, body = Problem)))]
 pub async fn me(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let caller = session::who(&call.plain()).await?;
-    Ok(HttpResponse::Ok().json(Me { principal: principal::model(&caller) }))
+    Ok(HttpResponse::Ok().json(me_model(&session::who(&call.plain()).await?)))
 }

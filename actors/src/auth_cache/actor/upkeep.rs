@@ -10,7 +10,7 @@ use actix::{
 
 use super::{Answers, AuthCache, Revoked, unavailable};
 use crate::ask::AskError;
-use crate::auth_cache::AuthError;
+use crate::auth_cache::{AuthError, TokenHash};
 use crate::db::WriteQuery;
 
 /// How often it is looked whether another program has written to the database.
@@ -106,6 +106,37 @@ impl<Q: WriteQuery> Handler<Administer<Q>> for AuthCache {
         Box::pin(written.into_actor(self).then(|written, cache, _| {
             cache.changes.done += 1;
             let forgotten = cache.forget(Revoked::Anything);
+            async move {
+                forgotten.await;
+                written.map_err(AskError::into_db)
+            }
+            .into_actor(cache)
+        }))
+    }
+}
+
+/// A change after which one token is not good any more, and which changes nothing else that was known: the end of it, or a new
+/// one in its place. When the answer comes, no worker believes it.
+#[derive(Debug)]
+pub struct EndToken<Q> {
+    /// The change.
+    pub change: Q,
+    /// The SHA-256 of the token.
+    pub token: TokenHash,
+}
+
+impl<Q: WriteQuery> Message for EndToken<Q> {
+    type Result = Result<Q::Output, Q::Error>;
+}
+
+impl<Q: WriteQuery> Handler<EndToken<Q>> for AuthCache {
+    type Result = ResponseActFuture<Self, Result<Q::Output, Q::Error>>;
+
+    fn handle(&mut self, EndToken { change, token }: EndToken<Q>, _: &mut Self::Context) -> Self::Result {
+        let written = self.db.write(change);
+        Box::pin(written.into_actor(self).then(move |written, cache, _| {
+            // Also after a failure, as at a logout.
+            let forgotten = cache.forget(Revoked::Token(token));
             async move {
                 forgotten.await;
                 written.map_err(AskError::into_db)

@@ -107,7 +107,7 @@ async fn a_token_is_valid_then_lapsed_and_after_a_revocation_neither() {
     let (kept, revoked) = (world.log_in().await, world.log_in().await);
     let principal = Arc::clone(&kept.principal);
     let expires_at = NOW.after(SETTINGS.token_ttl);
-    let valid = Validation::Valid { principal: Arc::clone(&principal), expires_at };
+    let valid = Validation::Valid { principal: Arc::clone(&principal), expires_at, of_robot: false };
     assert_eq!(world.validate(&kept.token).await, valid);
     world.provider.logout(&revoked.token).await.unwrap();
     world.provider.logout(&Secret::new("mcr_unknown")).await.unwrap();

@@ -77,6 +77,8 @@ const KEEPS: &[&str] = &[
     "NoteTime",
     "PurgeAudit",
     "PurgeTokens",
+    // In place.
+    "RenewToken",
     "RevokeRobotToken",
     "RevokeToken",
     "SettleAudit",

@@ -215,6 +215,7 @@ impl WriteQuery for PublishManifest {
             // Its subject may have gone already, and then nothing else holds it.
             keep(tx, id, self.kept_until)?;
         }
+        repositories::touch(tx, repository, self.now)?;
         let mut moved = Vec::new();
         for tag in self.tags {
             let before = set_tag(tx, repository, &tag, id, self.now)?;

@@ -27,9 +27,16 @@ pub(crate) fn find_or_create(
     if let Some(id) = find(tx, name)? {
         return Ok((id, false));
     }
-    tx.prepare_cached("INSERT INTO repositories (name, created_at) VALUES (?1, ?2)")?
+    tx.prepare_cached("INSERT INTO repositories (name, created_at, updated_at) VALUES (?1, ?2, ?2)")?
         .execute((name.as_str(), now.as_millis()))?;
     Ok((RepositoryId(tx.last_insert_rowid()), true))
+}
+
+/// Notes that something is pushed to it.
+pub(super) fn touch(tx: &Connection, id: RepositoryId, now: Timestamp) -> Result<(), DbError> {
+    tx.prepare_cached("UPDATE repositories SET updated_at = ?2 WHERE id = ?1 AND updated_at < ?2")?
+        .execute((id.0, now.as_millis()))?;
+    Ok(())
 }
 
 /// Names of repositories after `after`, in byte order.
@@ -75,6 +82,8 @@ pub struct RepositorySummary {
     pub name: RepositoryName,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When something was last pushed to it.
+    pub updated_at: Timestamp,
     /// Its tags.
     pub tags: u64,
     /// Its manifests.
@@ -83,47 +92,42 @@ pub struct RepositorySummary {
     pub blobs: u64,
     /// Its manifests and all blobs it shows, in bytes.
     pub logical_bytes: u64,
-    /// Its manifests and the blobs that no other repository shows, in bytes.
-    pub exclusive_bytes: u64,
+    /// Its manifests and the blobs that no other repository shows, in bytes; nothing for who may not know.
+    pub exclusive_bytes: Option<u64>,
 }
 
 pub(super) const SUMMARY: &str =
-    "name, created_at, tag_count, manifest_count, blob_count, logical_bytes, exclusive_bytes";
+    "name, created_at, tag_count, manifest_count, blob_count, logical_bytes, exclusive_bytes, updated_at";
 
-pub(super) type SummaryColumns = (String, i64, u64, u64, u64, u64, u64);
+pub(super) type SummaryColumns = (String, i64, u64, u64, u64, u64, Option<u64>, i64);
 
 pub(super) fn summary_columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<SummaryColumns> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+    Ok((
+        row.get(0)?,
+        row.get(1)?,
+        row.get(2)?,
+        row.get(3)?,
+        row.get(4)?,
+        row.get(5)?,
+        row.get(6)?,
+        row.get(7)?,
+    ))
 }
 
 pub(super) fn summary(columns: SummaryColumns) -> Result<RepositorySummary, DbError> {
-    let (name, created_at, tags, manifests, blobs, logical_bytes, exclusive_bytes) = columns;
-    let (name, created_at) = (crate::db::parse("repository name", name)?, Timestamp::from_millis(created_at));
-    Ok(RepositorySummary { name, created_at, tags, manifests, blobs, logical_bytes, exclusive_bytes })
-}
-
-/// Repositories by name with their sizes, and how many there are.
-#[derive(Debug)]
-pub struct SummarizeRepositories {
-    /// Repositories to pass over.
-    pub offset: usize,
-    /// Most repositories.
-    pub limit: usize,
-}
-
-impl ReadQuery for SummarizeRepositories {
-    type Output = (Vec<RepositorySummary>, u64);
-
-    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
-        let total =
-            db.prepare_cached("SELECT count(*) FROM repositories")?.query_row([], |row| row.get(0))?;
-        let mut statement = db.prepare_cached(&format!(
-            "SELECT {SUMMARY} FROM repositories ORDER BY name LIMIT ?1 OFFSET ?2"
-        ))?;
-        let rows = statement.query_map((self.limit, self.offset), summary_columns)?;
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        Ok((crate::db::readable(rows.into_iter().map(summary)), total))
-    }
+    let (name, created_at, tags, manifests, blobs, logical_bytes, exclusive_bytes, updated_at) = columns;
+    let name = crate::db::parse("repository name", name)?;
+    let (created_at, updated_at) = (Timestamp::from_millis(created_at), Timestamp::from_millis(updated_at));
+    Ok(RepositorySummary {
+        name,
+        created_at,
+        updated_at,
+        tags,
+        manifests,
+        blobs,
+        logical_bytes,
+        exclusive_bytes,
+    })
 }
 
 /// Deletes a repository with all in it. Its blobs' rows and files stay for the collector. Says whether it was there.

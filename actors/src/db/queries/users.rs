@@ -2,6 +2,7 @@
 
 mod error;
 mod live;
+mod renewal;
 mod tokens;
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -10,7 +11,8 @@ use uuid::Uuid;
 
 pub use self::error::UserError;
 pub use self::live::{LiveToken, LiveTokens};
-pub use self::tokens::{CreateToken, ListTokens, RevokeRobotToken, RobotToken};
+pub use self::renewal::{RENEWED, RenewToken};
+pub use self::tokens::{CreateToken, FindOwnToken, ListOwnTokens, ListTokens, RevokeRobotToken, RobotToken};
 use super::identity::{Account, insert_account, roles, taken_by};
 use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
 use crate::domain::{
@@ -166,6 +168,8 @@ pub struct UpdateUser {
     pub disabled: Option<bool>,
     /// Whether all its tokens end, those of robots too.
     pub end_tokens: bool,
+    /// The SHA-256 of the one token that goes on whichever end: that of whoever changes their own account.
+    pub keep: Option<[u8; 32]>,
     /// What the request asks of the account as it is.
     pub precondition: Precondition,
     /// The time.
@@ -217,7 +221,8 @@ impl UpdateUser {
     /// Changes nothing of this account.
     pub fn of(name: &str, now: Timestamp) -> Self {
         let (name, precondition) = (name.to_owned(), Precondition::default());
-        Self { name, password_hash: None, roles: None, disabled: None, end_tokens: false, precondition, now }
+        let (password_hash, roles, disabled, keep) = (None, None, None, None);
+        Self { name, password_hash, roles, disabled, end_tokens: false, keep, precondition, now }
     }
 }
 
@@ -240,8 +245,10 @@ impl WriteQuery for UpdateUser {
         )?
         .execute((&id, &self.password_hash, roles, self.disabled, self.now.as_millis()))?;
         let new_password = self.password_hash.is_some();
-        let ended =
-            if new_password || self.end_tokens { live::end(tx, &id, self.end_tokens, self.now)? } else { 0 };
+        let ended = match new_password || self.end_tokens {
+            true => live::end(tx, &id, (self.end_tokens, self.keep), self.now)?,
+            false => 0,
+        };
         must_keep_administrator(tx, had)?;
         let live = live::live(tx, &id, self.now)?;
         Ok(ChangedUser { user: find(tx, &self.name)?, new_password, ended, live })
@@ -276,7 +283,7 @@ impl WriteQuery for DeleteUser {
 
 /// Ends the tokens of the logins of the account with this id. Answers how many were still good.
 pub(crate) fn end_logins(tx: &Connection, id: &str, now: Timestamp) -> Result<u64, DbError> {
-    live::end(tx, id, false, now)
+    live::end(tx, id, (false, None), now)
 }
 
 /// Whether there is an administrator who can log in: switched on, and with a password.

@@ -29,6 +29,8 @@ pub(crate) struct Pages<'a> {
     offset: usize,
     /// Where the server says that the next page begins; it does so where nothing must be passed over to get there.
     cursor: Option<String>,
+    /// As what it wants that back.
+    cursor_key: &'static str,
     /// What the first page said. Those that begin at a cursor count from there.
     total: Option<u64>,
     has_ended: bool,
@@ -52,6 +54,7 @@ impl Client {
             begin: offset,
             offset,
             cursor: None,
+            cursor_key: "last",
             total: None,
             has_ended: false,
         }
@@ -64,10 +67,15 @@ impl Pages<'_> {
         Self { page, ..self }
     }
 
+    /// The same of a list that is gone through by `cursor` alone, whose pages may be short, or empty, and the list still go on.
+    pub(crate) fn by_cursor(self) -> Self {
+        Self { cursor_key: "cursor", ..self }
+    }
+
     /// So many entries after what was seen.
     fn ask(&self, wanted: usize) -> anyhow::Result<Value> {
         let begin = match &self.cursor {
-            Some(cursor) => ("last", cursor.clone()),
+            Some(cursor) => (self.cursor_key, cursor.clone()),
             None => ("offset", self.offset.to_string()),
         };
         let n = wanted.to_string();
@@ -86,9 +94,16 @@ impl Pages<'_> {
         }
         self.offset += items.len();
         self.left = self.left.map(|left| left.saturating_sub(items.len()));
-        self.cursor = page["next"].as_str().map(str::to_owned);
-        let is_whole = items.len() < wanted && self.total.is_none_or(|total| total <= self.offset as u64);
-        self.has_ended = is_whole || items.is_empty() || self.left == Some(0);
+        let next = page["next"].as_str().map(str::to_owned);
+        // One that pays no heed to where a page begins would give the same for ever.
+        let goes_on = self.cursor_key == "cursor" && next.is_some() && next != self.cursor;
+        self.cursor = next;
+        let is_short = items.len() < wanted && self.total.is_none_or(|total| total <= self.offset as u64);
+        let is_whole = match self.cursor_key {
+            "cursor" => !goes_on,
+            _ => is_short,
+        };
+        self.has_ended = is_whole || (items.is_empty() && !goes_on) || self.left == Some(0);
         let is_cut = self.has_ended && !is_whole && self.goes_on()?;
         let total = self.total(is_whole, is_cut);
         Ok(Page { items, total, is_cut })
@@ -97,6 +112,9 @@ impl Pages<'_> {
     /// Whether there are more entries than were asked for. A server that does not count a long list out says less than there are,
     /// and where the next page begins; whether there is one is asked.
     fn goes_on(&self) -> anyhow::Result<bool> {
+        if self.cursor_key == "cursor" && self.cursor.is_some() {
+            return Ok(true);
+        }
         if self.total.is_some_and(|total| total > self.offset as u64) {
             return Ok(true);
         }

@@ -20,6 +20,9 @@ pub(super) struct Case {
     pub(super) id: String,
     pub(super) n: Option<usize>,
     pub(super) offset: Option<usize>,
+    pub(super) part: Option<&'static str>,
+    pub(super) prefix: Option<&'static str>,
+    pub(super) sort: Option<&'static str>,
     pub(super) event: Option<&'static str>,
     pub(super) body: Value,
     pub(super) if_match: Option<&'static str>,
@@ -29,7 +32,15 @@ impl Case {
     /// The path and query of the request.
     pub(super) fn path(&self, template: &str) -> String {
         let (n, offset) = (self.n.map(|n| n.to_string()), self.offset.map(|offset| offset.to_string()));
-        let pairs = [("n", n.as_deref()), ("offset", offset.as_deref()), ("event_type", self.event)];
+        let (part, prefix, sort) = (("q", self.part), ("prefix", self.prefix), ("sort", self.sort));
+        let pairs = [
+            ("n", n.as_deref()),
+            ("offset", offset.as_deref()),
+            ("event_type", self.event),
+            part,
+            prefix,
+            sort,
+        ];
         let pairs: Vec<(&str, &str)> =
             pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         let path = template.replace("{name}", &encode(self.name)).replace("{tag}", self.tag);
@@ -73,11 +84,18 @@ pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
     match use_case {
         U::ReadHealth | U::ReadReadiness | U::LogOut | U::ReadCaller | U::DescribeApi => once(),
         U::LogIn => logins(),
+        U::ListOwnTokens => pages(),
+        U::CreateOwnToken => new_own_tokens(),
+        U::RevokeOwnToken => numbered([&things.token, &things.own[0], &things.own[1], NO_ID]),
+        U::RenewToken => once(),
+        U::ChangePassword => passwords(),
         U::ReadMetrics | U::ListActors | U::StopSweep | U::ReadCollector => once(),
-        U::ListRepositories | U::ListUsers | U::ListTokens | U::ListUploads => pages(),
+        U::ListRepositories => repository_lists(),
+        U::ListUsers | U::ListTokens | U::ListUploads => pages(),
         U::ListSweeps | U::ListSnapshots | U::ListRules => pages(),
         U::ReadRepository => named(["team/app", "nothing"]),
         U::DeleteRepository => named(["team/old", "team/old"]),
+        U::ListTags => tag_lists(),
         U::DeleteTag => {
             let of = |tag| Case { name: "team/app", tag, ..Case::default() };
             vec![of("none"), of("v1")]
@@ -113,12 +131,52 @@ pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
     }
 }
 
+fn repository_lists() -> Vec<Case> {
+    let of = |part, prefix, sort| Case { part, prefix, sort, ..Case::default() };
+    let filtered = Case { offset: Some(1), ..of(Some("a"), None, None) };
+    let orders = vec![
+        of(Some("AP"), None, None),
+        of(None, Some("team/o"), Some("updated")),
+        of(None, Some("team/a"), None),
+        of(None, None, Some("size")),
+        filtered,
+    ];
+    [pages(), orders].concat()
+}
+
+fn tag_lists() -> Vec<Case> {
+    let of = |part, sort| Case { name: "team/app", part, sort, ..Case::default() };
+    let short = Case { n: Some(0), ..of(None, None) };
+    let orders =
+        vec![of(None, None), of(Some("V"), Some("updated")), of(Some("x"), None), of(None, Some("size"))];
+    [orders, vec![short], named(["nothing"])].concat()
+}
+
 fn logins() -> Vec<Case> {
     bodies([
         json!({"username": "admin", "password": "long enough"}),
         json!({"username": "admin", "password": "not this one"}),
         json!({"username": "nobody", "password": "not this one"}),
         json!({"username": "", "password": ""}),
+    ])
+}
+
+fn new_own_tokens() -> Vec<Case> {
+    bodies([
+        json!({"name": "own", "roles": ["dev", "admin", "ops"]}),
+        json!({"name": "own", "expires_in": "soon"}),
+        json!({"name": "own", "expires_in": "24h"}),
+        json!({"name": "more"}),
+    ])
+}
+
+/// In the end it is the one that it was.
+fn passwords() -> Vec<Case> {
+    bodies([
+        json!({"old": "long enough", "new": "short"}),
+        json!({"old": "not this one", "new": "another one"}),
+        json!({"old": "long enough", "new": "another one"}),
+        json!({"old": "another one", "new": "long enough", "end_tokens": true}),
     ])
 }
 

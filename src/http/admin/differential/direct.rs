@@ -1,6 +1,8 @@
 //! Each use case, called with the arguments of a case; what it answers, in the words of the API.
 
 use mcr_actors::auth_cache::Credentials;
+use mcr_actors::db::queries::repository_pages::RepositoryOrder;
+use mcr_actors::db::queries::tag_pages::TagOrder;
 use mcr_actors::domain::{EventName, Precondition};
 use mcr_actors::policy::RuleId;
 use serde::Serialize;
@@ -13,10 +15,10 @@ use crate::admin::page::Page;
 use crate::admin::refusal::Refusal;
 use crate::admin::use_case::UseCase;
 use crate::admin::{
-    audit, collection, principal, repositories, rules, session, snapshots, system, tokens, uploads, users,
+    audit, collection, oneself, repositories, rules, session, snapshots, system, tags, tokens, uploads, users,
 };
 use crate::http::admin as rest;
-use crate::model::{Deleted, Health, Me, SnapshotStarted, SweepStarted};
+use crate::model::{Deleted, Health, SnapshotStarted, SweepStarted};
 
 /// The answer as it goes over the wire.
 fn said(answer: impl Serialize) -> Value {
@@ -62,9 +64,18 @@ pub(super) async fn answer(
         U::ReadReadiness => said(rest::system::ready_model(system::readiness(call).await?)),
         U::LogIn => said(rest::session::login_model(&session::log_in(call, body(case)).await?.0)),
         U::LogOut => gone(session::log_out(call, shown).await?),
-        U::ReadCaller => said(Me { principal: principal::model(&*session::who(call).await?) }),
+        U::ReadCaller => said(rest::session::me_model(&session::who(call).await?)),
+        U::ListOwnTokens | U::CreateOwnToken | U::RevokeOwnToken | U::RenewToken | U::ChangePassword => {
+            of_oneself(use_case, call, case).await?
+        }
         // What HTTP answers by itself.
         U::DescribeApi | U::ReadMetrics => Value::Null,
+        U::ListTags => {
+            let order = case.sort.map_or(Ok(TagOrder::Name), tags::order)?;
+            let part = case.part.unwrap_or_default().to_owned();
+            let wanted = tags::Wanted { part, order, after: None, n: case.n };
+            said(rest::tags::list_model(tags::list(call, case.name.parse().unwrap(), wanted).await?, None))
+        }
         U::ListRepositories | U::ReadRepository | U::DeleteRepository | U::DeleteTag => {
             of_repositories(use_case, call, case).await?
         }
@@ -91,11 +102,29 @@ pub(super) async fn answer(
     })
 }
 
+async fn of_oneself(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, Refusal> {
+    Ok(match use_case {
+        UseCase::ListOwnTokens => {
+            said(rest::listed(oneself::list_tokens(call, page(case)?).await?, rest::tokens::model))
+        }
+        UseCase::CreateOwnToken => {
+            said(rest::tokens::made_model(oneself::create_token(call, body(case)).await?.0))
+        }
+        UseCase::RevokeOwnToken => gone(oneself::revoke_token(call, case.id.clone()).await?),
+        UseCase::RenewToken => said(rest::session::login_model(&oneself::renew(call).await?.0)),
+        _ => said(rest::users::changed_model(oneself::change_password(call, body(case)).await?.0)),
+    })
+}
+
 async fn of_repositories(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, Refusal> {
     let name = || case.name.parse().unwrap();
     Ok(match use_case {
         UseCase::ListRepositories => {
-            said(rest::listed(repositories::list(call, page(case)?).await?, rest::repositories::model))
+            let order = case.sort.map_or(Ok(RepositoryOrder::Name), repositories::order)?;
+            let text = |given: Option<&str>| given.unwrap_or_default().to_owned();
+            let (part, prefix, page) = (text(case.part), text(case.prefix), page(case)?);
+            let wanted = repositories::Wanted { part, prefix, order, after: None, page };
+            said(rest::repositories::list_model(repositories::list(call, wanted).await?, None))
         }
         UseCase::ReadRepository => {
             said(rest::repositories::detail(repositories::show(call, name(), String::new()).await?))

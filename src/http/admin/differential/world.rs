@@ -10,7 +10,7 @@ use actix_web::body::to_bytes;
 use actix_web::test::TestRequest;
 use actix_web::web::{Data, Payload};
 use actix_web::{FromRequest, http::Method};
-use mcr_actors::auth_cache::{Authenticate, Authenticated, Credentials, Secret};
+use mcr_actors::auth_cache::{Authenticate, Credentials, Secret};
 use mcr_actors::domain::Origin;
 use mcr_actors::fs::fake::FakeFs;
 use mcr_actors::gc::GetGcStatus;
@@ -54,6 +54,8 @@ impl Who {
 pub(super) struct Things {
     pub(super) token: String,
     pub(super) upload: String,
+    /// Robot tokens of the robot and of the administrator.
+    pub(super) own: [String; 2],
 }
 
 pub(super) struct World {
@@ -63,6 +65,8 @@ pub(super) struct World {
     anonymous: Secret,
     robot: Secret,
     administrator: Secret,
+    /// Others of the two, to be renewed: that ends them.
+    spare: [Secret; 2],
 }
 
 fn options() -> HttpOptions {
@@ -146,20 +150,32 @@ impl World {
         let (_, token) = post("/v1/tokens", json!({"name": "deploy", "user": "victim"})).await;
         let (location, _) = post("/v2/team/app/blobs/uploads/", Value::Null).await;
         let upload = location.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
-        let things = Things { token: token["id"].as_str().unwrap().to_owned(), upload };
+        let mut own = [String::new(), String::new()];
+        for (id, user) in own.iter_mut().zip(["robot", "admin"]) {
+            // Lists begin with the newest.
+            harness.clock.advance(Duration::from_millis(1));
+            let made = post("/v1/tokens", json!({"name": "own", "user": user})).await.1;
+            made["id"].as_str().unwrap().clone_into(id);
+        }
+        harness.clock.advance(Duration::from_millis(1));
+        let things = Things { token: token["id"].as_str().unwrap().to_owned(), upload, own };
         let robot = log_in("robot").await;
+        let spare = [log_in("robot").await, log_in("admin").await];
         let (_, _, given) = serve(&state, TestRequest::with_uri("/v2/token"), None).await;
         let anonymous = Secret::new(given["token"].as_str().unwrap());
-        Self { state, things, anonymous, robot, administrator, harness }
+        Self { state, things, anonymous, robot, administrator, spare, harness }
     }
 
     /// What this caller shows.
-    pub(super) fn credentials(&self, who: Who) -> Option<Credentials> {
-        self.token(who).map(|token| Credentials::Token(token.clone()))
+    pub(super) fn credentials(&self, who: Who, use_case: UseCase) -> Option<Credentials> {
+        self.token(who, use_case).map(|token| Credentials::Token(token.clone()))
     }
 
-    fn token(&self, who: Who) -> Option<&Secret> {
+    fn token(&self, who: Who, use_case: UseCase) -> Option<&Secret> {
+        let [robot, administrator] = &self.spare;
         match who {
+            Who::Robot if use_case == UseCase::RenewToken => Some(robot),
+            Who::Administrator if use_case == UseCase::RenewToken => Some(administrator),
             Who::Nobody => None,
             Who::Anonymous => Some(&self.anonymous),
             Who::Robot => Some(&self.robot),
@@ -172,11 +188,9 @@ impl World {
         let state = self.state.get_ref();
         let is_asked = use_case.access() != Access::Open || use_case == UseCase::ReadReadiness;
         let mut caller = None;
-        if let Some(credentials) = self.credentials(who).filter(|_| is_asked) {
+        if let Some(credentials) = self.credentials(who, use_case).filter(|_| is_asked) {
             let authenticate = Authenticate { credentials, address: Some(ADDRESS) };
-            let found = state.worker.auth.ask(authenticate).await.unwrap();
-            let Authenticated { principal, token_hash, password, .. } = found;
-            caller = Some(Caller { principal, token_hash, password });
+            caller = Some(Caller::from(state.worker.auth.ask(authenticate).await.unwrap()));
         }
         let judged = caller.as_ref().filter(|_| use_case.access() != Access::Open);
         let principal = judged.map(|caller| caller.principal.as_ref().clone());
@@ -205,17 +219,18 @@ impl World {
         if !case.body.is_null() {
             request = request.set_payload(case.body.to_string());
         }
-        let (status, _, json) = serve(&self.state, request, self.token(who)).await;
+        let (status, _, json) = serve(&self.state, request, self.token(who, route.access)).await;
         (status, json)
     }
 
-    /// Waits until nothing is done in the background.
+    /// Waits until nothing is done in the background. What is made next is newer than what was made before: lists go by time.
     pub(super) async fn settle(&self) {
         let worker = &self.state.worker;
         loop {
             let sweep = worker.gc.ask(GetGcStatus).await.unwrap().running;
             let snapshot = worker.snapshots.ask(GetSnapshotStatus).await.unwrap().running;
             if sweep.is_none() && snapshot.is_none() {
+                self.harness.clock.advance(Duration::from_millis(1));
                 return;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -36,6 +36,12 @@ pub enum UserError {
         /// What it has not.
         role: String,
     },
+    /// The token is that of no login, or has ended.
+    #[error("only a token of a login that is still good can be renewed")]
+    NoLogin,
+    /// The login is as old as a login may be.
+    #[error("a login is renewed for twelve hours at most: log in again")]
+    LoginTooOld,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),

@@ -52,13 +52,19 @@ pub(super) fn live(db: &Connection, user_id: &str, now: Timestamp) -> Result<Liv
     Ok(LiveTokens { total, shown: rows.collect::<Result<_, _>>()? })
 }
 
-/// Ends tokens of the account with this id: those of its logins, or all. Answers how many of them were still good.
-pub(super) fn end(tx: &Connection, user_id: &str, all: bool, now: Timestamp) -> Result<u64, DbError> {
+/// Ends tokens of the account with this id: those of its logins, or all, but for the one with the hash to keep. Answers how
+/// many of them were still good.
+pub(super) fn end(
+    tx: &Connection,
+    user_id: &str,
+    (all, keep): (bool, Option<[u8; 32]>),
+    now: Timestamp,
+) -> Result<u64, DbError> {
     let ended = tx
         .prepare_cached(
             "UPDATE tokens SET revoked_at = ?2
-              WHERE user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2 AND (?3 OR id IS NULL)",
+              WHERE user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2 AND (?3 OR id IS NULL) AND hash IS NOT ?4",
         )?
-        .execute((user_id, now.as_millis(), all))?;
+        .execute((user_id, now.as_millis(), all, keep))?;
     Ok(ended as u64)
 }

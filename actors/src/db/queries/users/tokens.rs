@@ -93,6 +93,60 @@ impl ReadQuery for ListTokens {
     }
 }
 
+/// Robot tokens of one account, the newest first, and how many there are.
+#[derive(Debug)]
+pub struct ListOwnTokens {
+    /// The account's id.
+    pub user_id: String,
+    /// Tokens to pass over.
+    pub offset: usize,
+    /// Most tokens.
+    pub limit: usize,
+}
+
+impl ReadQuery for ListOwnTokens {
+    type Output = (Vec<RobotToken>, u64);
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let total = db
+            .prepare_cached("SELECT count(*) FROM tokens WHERE user_id = ?1 AND id IS NOT NULL")?
+            .query_row([&self.user_id], |row| row.get(0))?;
+        let mut statement = db.prepare_cached(&own_tokens())?;
+        let rows = statement.query_map((self.user_id, self.limit, self.offset), token_columns)?;
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        Ok((crate::db::readable(rows.into_iter().map(robot_token)), total))
+    }
+}
+
+/// An account has no more than a bound, so they are found by it and put in order.
+fn own_tokens() -> String {
+    format!(
+        "SELECT {TOKEN_COLUMNS} FROM users CROSS JOIN tokens ON tokens.user_id = users.id
+          WHERE users.id = ?1 AND tokens.id IS NOT NULL
+          ORDER BY tokens.created_at DESC, tokens.id LIMIT ?2 OFFSET ?3"
+    )
+}
+
+/// The SHA-256 of the robot token with this id, as long as it is this account's.
+#[derive(Debug)]
+pub struct FindOwnToken {
+    /// Its id.
+    pub id: String,
+    /// The account's id.
+    pub user_id: String,
+}
+
+impl ReadQuery for FindOwnToken {
+    type Output = Option<[u8; 32]>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        Ok(db
+            .prepare_cached("SELECT hash FROM tokens WHERE id = ?1 AND user_id = ?2")?
+            .query_row((self.id, self.user_id), |row| row.get(0))
+            .optional()?)
+    }
+}
+
 fn find_token(db: &Connection, id: &str) -> Result<RobotToken, UserError> {
     let found = db
         .prepare_cached(&format!(
@@ -189,5 +243,40 @@ impl WriteQuery for RevokeRobotToken {
         tx.prepare_cached("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1")?
             .execute((&self.id, self.now.as_millis()))?;
         find_token(tx, &self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::queries::testing::{NOW, database};
+
+    #[test]
+    fn ones_own_tokens_are_found_without_looking_at_others() {
+        let db = database();
+        db.execute_batch(
+            "INSERT INTO users (id, name, account_type, roles, created_at, updated_at)
+             VALUES ('1', 'ada', 'human', '[]', 0, 0), ('2', 'bob', 'human', '[]', 0, 0);
+             INSERT INTO tokens (hash, user_id, created_at, expires_at, id, name)
+             VALUES (zeroblob(32), '1', 0, 9, 'a', 'one'), (randomblob(32), '2', 0, 9, 'b', 'other');
+             INSERT INTO tokens (hash, user_id, created_at, expires_at) VALUES (randomblob(32), '1', 0, 9);",
+        )
+        .unwrap();
+        let list =
+            |user: &str| ListOwnTokens { user_id: user.to_owned(), offset: 0, limit: 9 }.run(&db).unwrap();
+        let ((ada, one), (_, none)) = (list("1"), list("nobody"));
+        assert_eq!((ada[0].id.as_str(), ada.len(), one, none), ("a", 1, 1, 0));
+        let find = |id: &str| FindOwnToken { id: id.to_owned(), user_id: "1".to_owned() }.run(&db).unwrap();
+        assert_eq!((find("a"), find("b"), find("c")), (Some([0; 32]), None, None));
+        RevokeRobotToken { id: "a".to_owned(), now: NOW }.run(&db).unwrap();
+        let plan: Vec<String> = db
+            .prepare(&format!("EXPLAIN QUERY PLAN {}", own_tokens()))
+            .unwrap()
+            .query_map(("1", 9, 0), |row| row.get(3))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let plan = plan.join("; ");
+        assert!(!plan.contains("SCAN"), "{plan}");
     }
 }
