@@ -9,8 +9,9 @@ pub mod escape;
 pub mod http;
 pub mod logging;
 pub mod mcias;
-pub mod model;
 pub mod real_path;
 pub mod said_once;
 pub mod signals;
 pub mod tls;
+
+pub use mcr_api as model;

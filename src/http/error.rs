@@ -148,7 +148,7 @@ impl ApiError {
         for (name, value) in self.headers {
             response.insert_header((name, value));
         }
-        response.json(Problem { error: self.message, code, field: self.field })
+        response.json(Problem { error: self.message, code: code.into(), field: self.field.map(Into::into) })
     }
 
     /// What kind of refusal it is.

@@ -48,7 +48,7 @@ pub(super) fn model(report: Report) -> SweepModel {
 
 pub(super) fn status_model(Status { running, last }: Status) -> GcStatusModel {
     let state = if running.is_some() { "running" } else { "idle" };
-    GcStatusModel { state, running: running.map(model), last: last.map(model) }
+    GcStatusModel { state: state.into(), running: running.map(model), last: last.map(model) }
 }
 
 pub(super) fn item_model((kind, repository, name, bytes): StoredItem) -> SweepItemModel {

@@ -89,7 +89,7 @@ pub async fn delete(call: &mut AdminCall) -> Result<Changed, ApiError> {
     let Target::Repository(name) = call.target.clone() else { return Err(not_found("repository")) };
     let repository = name.to_string();
     let ((), asked) = repositories::delete(&call.plain(), name).await?;
-    let deleted = Deleted { deleted: "repository", repository, tag: None };
+    let deleted = Deleted { deleted: "repository".into(), repository, tag: None };
     Ok(Changed::after(asked, HttpResponse::Ok().json(deleted)))
 }
 
@@ -101,7 +101,8 @@ pub async fn delete_tag(call: &mut AdminCall) -> Result<Changed, ApiError> {
     let Target::RepositoryTag(TagOf { repository, tag }) = call.target.clone() else {
         return Err(not_found("tag"));
     };
-    let deleted = Deleted { deleted: "tag", repository: repository.to_string(), tag: Some(tag.to_string()) };
+    let deleted =
+        Deleted { deleted: "tag".into(), repository: repository.to_string(), tag: Some(tag.to_string()) };
     let ((), asked) = repositories::delete_tag(&call.plain(), repository, tag).await?;
     Ok(Changed::after(asked, HttpResponse::Ok().json(deleted)))
 }

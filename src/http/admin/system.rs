@@ -21,11 +21,12 @@ use crate::model::{ActorModel, Actors, Health, Problem, Ready, ReadyCheck};
     responses((status = 200, body = Health)))]
 pub async fn health(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
     system::health(&call.plain()).await?;
-    Ok(HttpResponse::Ok().json(Health { status: "ok" }))
+    Ok(HttpResponse::Ok().json(Health { status: "ok".into() }))
 }
 
 pub(super) fn ready_model(Readiness { ready, report }: Readiness) -> Ready {
-    let model = |check: &Check| ReadyCheck { name: check.name, ok: check.ok, detail: check.detail.clone() };
+    let model =
+        |check: &Check| ReadyCheck { name: check.name.into(), ok: check.ok, detail: check.detail.clone() };
     Ready { ready, checks: report.map(|report| report.checks.iter().map(model).collect()) }
 }
 
@@ -51,7 +52,7 @@ async fn perhaps_known(call: &AdminCall) -> Call {
 
 pub(super) fn actors_model(states: Vec<ActorState>) -> Actors {
     let model = |ActorState { name, alive, load }| ActorModel {
-        name,
+        name: name.into(),
         alive,
         in_flight: load.in_flight,
         messages: load.messages,

@@ -33,7 +33,7 @@ fn facts_model(facts: Summary) -> FactsModel {
         pull_bytes: of.pull_bytes,
     };
     FactsModel {
-        kind: facts.kind.as_str(),
+        kind: facts.kind.as_str().into(),
         config_type: facts.config_type,
         pull_bytes: facts.pull_bytes,
         platforms: facts.platforms.into_iter().map(platform).collect(),

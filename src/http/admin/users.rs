@@ -28,7 +28,7 @@ pub(super) fn user_model(user: User) -> UserModel {
 pub(super) fn changed_model(changed: ChangedUser) -> ChangedUserModel {
     let LiveTokens { total, shown } = changed.live;
     let token = |token: LiveToken| LiveTokenModel {
-        kind: if token.id.is_some() { "robot" } else { "login" },
+        kind: if token.id.is_some() { "robot" } else { "login" }.into(),
         id: token.id,
         name: token.name,
         created_at: token.created_at.to_string(),

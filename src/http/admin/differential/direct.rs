@@ -60,7 +60,7 @@ pub(super) async fn answer(
 ) -> Result<Value, Refusal> {
     use UseCase as U;
     Ok(match use_case {
-        U::ReadHealth => system::health(call).await.map(|()| said(Health { status: "ok" }))?,
+        U::ReadHealth => system::health(call).await.map(|()| said(Health { status: "ok".into() }))?,
         U::ReadReadiness => said(rest::system::ready_model(system::readiness(call).await?)),
         U::LogIn => said(rest::session::login_model(&session::log_in(call, body(case)).await?.0)),
         U::LogOut => gone(session::log_out(call, shown).await?),
@@ -131,12 +131,12 @@ async fn of_repositories(use_case: UseCase, call: &Call, case: &Case) -> Result<
         }
         UseCase::DeleteRepository => {
             repositories::delete(call, name()).await?;
-            said(Deleted { deleted: "repository", repository: case.name.to_owned(), tag: None })
+            said(Deleted { deleted: "repository".into(), repository: case.name.to_owned(), tag: None })
         }
         _ => {
             repositories::delete_tag(call, name(), case.tag.parse().unwrap()).await?;
             let (repository, tag) = (case.name.to_owned(), Some(case.tag.to_owned()));
-            said(Deleted { deleted: "tag", repository, tag })
+            said(Deleted { deleted: "tag".into(), repository, tag })
         }
     })
 }

@@ -1,5 +1,6 @@
 //! Sweeps: what they are told, what they report.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -17,14 +18,14 @@ pub struct NewSweep {
 }
 
 /// A sweep that began, or that ends.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SweepStarted {
     /// Its number.
     pub id: i64,
 }
 
 /// What went, or would go, from one repository.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ShareModel {
     /// Manifests, blobs and uploads.
     pub items: u64,
@@ -33,7 +34,7 @@ pub struct ShareModel {
 }
 
 /// A sweep's report. In a dry run the figures say what would go.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SweepModel {
     /// Its number.
     pub id: i64,
@@ -82,10 +83,10 @@ pub struct SweepModel {
 }
 
 /// What the collector does and did last.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct GcStatusModel {
     /// `idle` or `running`.
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
     /// The sweep that runs.
     pub running: Option<SweepModel>,
     /// The last one that ended.
@@ -93,7 +94,7 @@ pub struct GcStatusModel {
 }
 
 /// Something that a dry run found.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SweepItemModel {
     /// `manifest`, `blob`, `upload`, `stray`, or `waiting_stray` for a file without a row that stays for now.
     pub kind: String,

@@ -1,12 +1,13 @@
 //! Tags and what they point at, as they go over the wire.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A tag.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct TagModel {
     /// Its name.
     pub name: String,
@@ -26,7 +27,7 @@ pub struct TagModel {
 }
 
 /// A page of a repository's tags.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct TagList {
     /// How many the repository has, unless `q` asks for some of them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,10 +40,10 @@ pub struct TagList {
 }
 
 /// What people look for in a manifest.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct FactsModel {
     /// `image`, `index`, `chart`, `signature`, `sbom`, `attestation`, `cache`, or `artifact` for anything else.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The media type of the config.
     pub config_type: Option<String>,
     /// The bytes of its config and layers, each once; nothing of an index, which has them for each platform.
@@ -58,7 +59,7 @@ pub struct FactsModel {
 }
 
 /// A platform that something can be pulled for.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct PlatformModel {
     /// `os/architecture`, and the variant where there is one.
     pub platform: String,

@@ -8,6 +8,8 @@ mod images;
 mod list;
 mod snapshots;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -22,22 +24,22 @@ pub use self::list::List;
 pub use self::snapshots::{NewSnapshot, SnapshotModel, SnapshotStarted};
 
 /// A refusal.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// What is wrong, for people.
     pub error: String,
     /// Why, as a word for programs: in capitals, and always the same.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// Which field or parameter of the request is at fault, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<&'static str>,
+    pub field: Option<Cow<'static, str>>,
 }
 
 /// What a delete took.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Deleted {
     /// What it was: `repository` or `tag`.
-    pub deleted: &'static str,
+    pub deleted: Cow<'static, str>,
     /// The repository, or the one that had the tag.
     pub repository: String,
     /// The tag, where it was one.
@@ -46,7 +48,7 @@ pub struct Deleted {
 }
 
 /// A page of the audit log.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct AuditList {
     /// How many there are in all; no more than 10 000 are counted with filters other than `event_type` alone, or from `last` on.
     pub total: u64,
@@ -58,14 +60,14 @@ pub struct AuditList {
 }
 
 /// That the process lives.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// Always `ok`.
-    pub status: &'static str,
+    pub status: Cow<'static, str>,
 }
 
 /// Whether the registry can serve.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Ready {
     /// All checks together.
     pub ready: bool,
@@ -75,10 +77,10 @@ pub struct Ready {
 }
 
 /// One check.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ReadyCheck {
     /// What was looked at.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether it is well.
     pub ok: bool,
     /// More about it.
@@ -86,10 +88,10 @@ pub struct ReadyCheck {
 }
 
 /// What an actor says of itself.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ActorModel {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether it runs.
     pub alive: bool,
     /// How many requests wait for it.
@@ -103,14 +105,14 @@ pub struct ActorModel {
 }
 
 /// What all actors say of themselves.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Actors {
     /// Each actor.
     pub actors: Vec<ActorModel>,
 }
 
 /// A repository.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RepositoryModel {
     /// Its name.
     pub name: String,
@@ -134,7 +136,7 @@ pub struct RepositoryModel {
 }
 
 /// What the caller may do to a repository.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct PermissionsModel {
     /// Read it.
     pub pull: bool,
@@ -145,7 +147,7 @@ pub struct PermissionsModel {
 }
 
 /// A page of the repositories that the caller may see.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RepositoryList {
     /// How many there are in all; only administrators are told, on a first page that leaves none out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,7 +160,7 @@ pub struct RepositoryList {
 }
 
 /// A repository with its tags.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RepositoryDetail {
     /// The repository.
     #[serde(flatten)]
@@ -168,7 +170,7 @@ pub struct RepositoryDetail {
 }
 
 /// A rule. A list that is empty matches anything.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RuleModel {
     /// Its number; negative for the built-in ones.
     pub id: i64,
@@ -247,7 +249,7 @@ pub struct PolicyQuestion {
 }
 
 /// What policy says.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct PolicyAnswer {
     /// Whether it may be done.
     pub allowed: bool,
@@ -258,7 +260,7 @@ pub struct PolicyAnswer {
 }
 
 /// An upload in progress.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct UploadModel {
     /// Its id.
     pub id: String,
@@ -275,7 +277,7 @@ pub struct UploadModel {
 }
 
 /// An entry of the audit log.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct AuditModel {
     /// Its number, rising.
     pub id: i64,

@@ -1,9 +1,11 @@
 //! Who somebody is: principals, logins, accounts, robot tokens.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::list::List;
+use crate::list::List;
 
 /// Who somebody is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -44,7 +46,7 @@ pub struct LoginRequest {
 }
 
 /// A token, shown to whoever logged in.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct LoginAnswer {
     /// The token.
     pub token: String,
@@ -55,7 +57,7 @@ pub struct LoginAnswer {
 }
 
 /// Who the caller is.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Me {
     /// The caller.
     pub principal: PrincipalModel,
@@ -80,7 +82,7 @@ pub struct PasswordChange {
 }
 
 /// An account.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct UserModel {
     /// Its lasting id.
     pub id: String,
@@ -134,7 +136,7 @@ pub struct UserChange {
 }
 
 /// An account that was changed, and which of its tokens go on.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ChangedUserModel {
     /// The account.
     #[serde(flatten)]
@@ -146,14 +148,14 @@ pub struct ChangedUserModel {
 }
 
 /// A token of an account that is still good.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct LiveTokenModel {
     /// The id by which a robot's is revoked; none for a login's.
     pub id: Option<String>,
     /// What a robot's is for; empty for a login's.
     pub name: String,
     /// `robot` or `login`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// When it was made.
     pub created_at: String,
     /// When its life ends.
@@ -161,7 +163,7 @@ pub struct LiveTokenModel {
 }
 
 /// A robot token.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct TokenModel {
     /// Its id.
     pub id: String,
@@ -212,7 +214,7 @@ pub struct NewOwnToken {
 }
 
 /// A robot token just made: the only time that it is shown.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct NewTokenAnswer {
     /// The token itself.
     pub token: String,

@@ -13,14 +13,14 @@ pub struct NewSnapshot {
 }
 
 /// A snapshot that began.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SnapshotStarted {
     /// Its number.
     pub id: i64,
 }
 
 /// A snapshot.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SnapshotModel {
     /// Its number.
     pub id: i64,
