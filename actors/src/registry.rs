@@ -17,6 +17,7 @@ use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
 use crate::db::queries::identity::HasAccounts;
 use crate::db::{Db, DbError, Floor, OpenError, Reserve};
+use crate::domain::Timestamp;
 use crate::fs::Fs;
 use crate::fs::real::RealFs;
 use crate::gc::{Clean, Gc, GcSettings, Housekeeping};
@@ -30,7 +31,7 @@ use crate::readiness::{Places, Readiness, Watched, watched};
 use crate::snapshot::{self, Snapshots};
 use crate::upload::{Foundations, UploadSettings, Uploads};
 
-pub use self::settings::{Grace, Settings};
+pub use self::settings::{Grace, SetUp, Settings};
 
 /// How long stopping may take.
 const STOP: Duration = Duration::from_secs(10);
@@ -111,6 +112,8 @@ pub struct Registry {
     takes_untagged: bool,
     token_life: Duration,
     passwords: Passwords,
+    set_up: Arc<SetUp>,
+    started_at: Timestamp,
     threads: Vec<ArbiterHandle>,
 }
 
@@ -185,6 +188,7 @@ impl Registry {
         let others = vec![watched(&policy), watched(&auth), watched(&gc), watched(&snapshots)];
         let readiness = ground.readiness(others, &uploads, Arc::clone(&provider), &mut threads)?;
         let threads = threads.arbiters.iter().map(Arbiter::handle).collect();
+        let (set_up, started_at) = (Arc::new(SetUp::from(&settings)), ground.clock.now());
         let Ground { fs, layout, db, blobs, clock } = ground;
         Ok(Self {
             fs,
@@ -203,6 +207,8 @@ impl Registry {
             takes_untagged: settings.untagged_after.is_some(),
             token_life: settings.auth.token_ttl,
             passwords,
+            set_up,
+            started_at,
             threads,
         })
     }
@@ -272,6 +278,16 @@ impl Registry {
     /// How long a token of a login lives, where the registry itself keeps the accounts.
     pub fn token_life(&self) -> Duration {
         self.token_life
+    }
+
+    /// How it is set.
+    pub fn set_up(&self) -> &SetUp {
+        &self.set_up
+    }
+
+    /// When this run of it began to serve.
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
     }
 
     /// Who knows accounts.

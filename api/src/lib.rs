@@ -7,6 +7,7 @@ mod identity;
 mod images;
 mod list;
 mod snapshots;
+mod system;
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ pub use self::identity::{
 pub use self::images::{FactsModel, PlatformModel, TagList, TagModel};
 pub use self::list::List;
 pub use self::snapshots::{NewSnapshot, SnapshotModel, SnapshotStarted};
+pub use self::system::{DiskModel, GcSettingsModel, SwitchesModel, SystemDetails, SystemModel, TotalsModel};
 
 /// A refusal.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -1,11 +1,13 @@
 //! What a use case gets beside its arguments.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use mcr_actors::db::queries::permission;
 use mcr_actors::domain::Origin;
 use mcr_actors::registry::{Registry, Worker};
 
+use super::settings::Settings;
 use super::use_case::UseCase;
 use crate::caller::Caller;
 
@@ -24,8 +26,8 @@ pub struct Call {
     pub origin: Origin,
     /// From where it comes.
     pub address: Option<IpAddr>,
-    /// Robot tokens that an account has at most.
-    pub max_robot_tokens: usize,
+    /// What shapes it.
+    pub settings: Arc<Settings>,
 }
 
 impl Call {

@@ -19,6 +19,7 @@ pub mod refusal;
 pub mod repositories;
 pub mod rules;
 pub mod session;
+pub mod settings;
 pub mod sight;
 pub mod snapshots;
 pub mod system;

@@ -46,7 +46,8 @@ pub async fn create_token(call: &Call, token: NewOwnToken) -> Result<(Made, Aske
     words::check_roles(roles.as_deref().unwrap_or_default())?;
     let now = call.worker.clock.now();
     let expires_at = now.after(tokens::life(expires_in.as_deref())?);
-    let (token, user, most) = (tokens::fresh()?, caller(call)?.principal.name.clone(), call.max_robot_tokens);
+    let (token, user, most) =
+        (tokens::fresh()?, caller(call)?.principal.name.clone(), call.settings.max_robot_tokens);
     let query = CreateToken { hash: token.token_hash(), name, user, roles, expires_at, most, now };
     let describe = |token: &RobotToken| vec![tokens::event(EventName::TokenCreated, token)];
     let (about, asked) =

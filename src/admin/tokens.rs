@@ -71,7 +71,7 @@ pub async fn create(call: &Call, token: NewToken) -> Result<(Made, Asked), Refus
     let now = call.worker.clock.now();
     let expires_at = now.after(life(expires_in.as_deref())?);
     let token = fresh()?;
-    let most = call.max_robot_tokens;
+    let most = call.settings.max_robot_tokens;
     let query = CreateToken { hash: token.token_hash(), name, user, roles, expires_at, most, now };
     let describe = |token: &RobotToken| vec![event(EventName::TokenCreated, token)];
     let made = administer(call, Audited { query, origin: call.origin.clone(), now, describe }).await;

@@ -29,6 +29,8 @@ use_cases! {
     ReadHealth: Open,
     /// Whether the registry can serve.
     ReadReadiness: Open,
+    /// What the registry is called and who knows its accounts; administrators are told how it is set and what it has.
+    ReadSystem: Open,
     /// A name and password for a token.
     LogIn: Open,
     /// The end of the caller's own token.
@@ -122,7 +124,7 @@ mod tests {
             let asks = UseCase::ALL.iter().filter(|use_case| use_case.access() == access);
             asks.map(|use_case| format!("{use_case:?}")).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(of(Access::Open), "ReadHealth ReadReadiness LogIn");
+        assert_eq!(of(Access::Open), "ReadHealth ReadReadiness ReadSystem LogIn");
         assert_eq!(
             of(Access::Anybody),
             "LogOut ReadCaller DescribeApi ListRepositories ReadRepository ListTags"

@@ -67,7 +67,7 @@ mod tests {
             allow_tag_delete: false,
             allow_sparse: false,
             max_manifest_size: 4 << 20,
-            max_robot_tokens: 1000,
+            admin: Default::default(),
             audit_pulls: false,
         };
         check(&request.to_http_request(), &options).err().map_or(0, |error| error.status().as_u16())

@@ -135,7 +135,7 @@ mod tests {
             allow_tag_delete: false,
             allow_sparse: false,
             max_manifest_size: 1,
-            max_robot_tokens: 1000,
+            admin: Default::default(),
             audit_pulls: false,
         }
     }

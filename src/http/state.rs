@@ -1,6 +1,7 @@
 //! What a worker's handlers can reach: handles to actors, and the settings that shape answers.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -9,6 +10,7 @@ use mcr_actors::registry::{Registry, Worker};
 use super::cursor::Cursors;
 use super::denials::Denials;
 use super::metrics::WorkerMetrics;
+use crate::admin::settings::Settings;
 
 /// The settings that shape answers.
 #[derive(Debug, Clone)]
@@ -27,10 +29,10 @@ pub struct HttpOptions {
     pub allow_sparse: bool,
     /// The most bytes of a manifest.
     pub max_manifest_size: u64,
-    /// Robot tokens that an account has at most.
-    pub max_robot_tokens: usize,
     /// Whether pulls are recorded in the audit log.
     pub audit_pulls: bool,
+    /// The settings of use cases.
+    pub admin: Arc<Settings>,
 }
 
 /// One worker's reach.

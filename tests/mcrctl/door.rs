@@ -82,7 +82,8 @@ const FIELDS: &str = "
     repository tag address started_at outcome dry_run bytes removed freed_bytes error_count phase finished_at
     uploads links strays strays_waiting left kind owner last_active_at priority effect enabled account_types actions repositories
     description subject_uuid builtin created_by created_at account_type disabled user expires_at last_used_at
-    revoked state path all_blobs all_bytes detail ok alive in_flight messages mean_us error token";
+    revoked state path all_blobs all_bytes detail ok alive in_flight messages mean_us error token version public_url provider
+    stored_bytes saved_bytes free_bytes min_free_bytes next_at";
 
 /// One thing that has every field that any verb shows.
 fn thing(name: &str, id: u64) -> Value {
@@ -105,7 +106,7 @@ pub(crate) fn everything(name: &str, asked: &Asked, count: &AtomicU64) -> Answer
     for list in ["items", "checks", "actors", "matching"] {
         all[list] = json!([one]);
     }
-    for below in ["principal", "rule", "running", "last"] {
+    for below in ["principal", "rule", "running", "last", "totals", "disk", "gc"] {
         all[below] = one.clone();
     }
     let is_first = asked.path.split("last=").nth(1).unwrap_or_default().is_empty();

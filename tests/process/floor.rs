@@ -137,6 +137,7 @@ fn admin(shape: AdminShape, method: &str, there: &There) -> (String, Value, &'st
         (SweepItems, "GET") => (path("", "1"), none, &[200, 404]),
         (Snapshots, "POST") => (plain, none, &[FULL]),
         (Health | Ready, _) => (plain, none, &[200, 503]),
+        (System, "GET") => (plain, none, &[200]),
         (Repositories | Users | Tokens | Uploads | GcStatus | Sweeps | Snapshots | Rules, "GET") => {
             (plain, none, &[200])
         }

@@ -31,6 +31,7 @@ mod references;
 mod restore;
 mod snapshot;
 mod support;
+mod system;
 mod unread;
 mod unsettled;
 mod uploads;

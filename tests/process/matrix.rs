@@ -141,7 +141,7 @@ fn admin_refusal(access: AdminAccess, who: Who) -> Option<u16> {
 fn admin_granted(route: &AdminRoute, who: Who) -> &'static [u16] {
     use AdminShape::*;
     match (route.shape, route.method.as_str()) {
-        (Health | Ready, "GET" | "HEAD") => &[200],
+        (Health | Ready, "GET" | "HEAD") | (System, "GET") => &[200],
         (Me | OpenApi | Metrics | Actors | Audit, "GET") => &[200],
         (Repositories | Users | Tokens | Uploads | GcStatus | Sweeps | Snapshots | Rules, "GET") => &[200],
         (OwnTokens, "GET") => &[200],

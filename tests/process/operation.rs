@@ -81,6 +81,7 @@ fn each_request_has_a_line_that_says_who_did_what_where() {
         let given = answer.header("x-request-id").unwrap();
         assert!(given.len() == 32 && given != odd, "{given}");
     }
+    assert_eq!(admin.request("DELETE", "/v1/repositories/team/app", &[], b"").status, 404);
     assert_eq!(server.stranger().get("/v2/nothing/tags/list").status, 401);
     assert_eq!(admin.get("/v2/token").status, 200);
     let lines = requests(&server, "/v2/token");

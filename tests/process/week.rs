@@ -106,7 +106,8 @@ fn an_administrators_week() {
     assert_eq!(mcrctl.json(&["repo", "show", "ci/app"])["manifests"], 1);
     mcrctl.json(&["repo", "delete", "ci/app"]);
     assert_eq!(mcrctl.json(&["repo", "list"])["total"], 0);
-    assert_eq!(mcrctl.json(&["status"])["ready"], true);
+    let status = mcrctl.json(&["status"]);
+    assert_eq!((&status["ready"], &status["system"]["totals"]["tags"]), (&true.into(), &0.into()));
     let events = mcrctl.json(&["audit", "list", "--all"]);
     let events: Vec<&str> =
         events["items"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();

@@ -46,6 +46,7 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../../migrations/0013_repositories.sql"),
     },
     Migration { version: 14, name: "renewal", sql: include_str!("../../../migrations/0014_renewal.sql") },
+    Migration { version: 15, name: "totals", sql: include_str!("../../../migrations/0015_totals.sql") },
 ];
 
 /// Why a database cannot be used by this program.

@@ -1,7 +1,7 @@
 //! Decides when a sweep runs, and keeps its report.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{
     Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler, ResponseActFuture, ResponseFuture,
@@ -56,6 +56,8 @@ pub struct Gc {
     housekeeping: Housekeeping,
     tools: Tools,
     interval: Option<Duration>,
+    /// When the next sweep begins by itself.
+    next: Option<Instant>,
     running: Option<Running>,
     /// When all files were last compared with rows, and whether some had none and stayed.
     walked: Option<(Timestamp, bool)>,
@@ -106,6 +108,7 @@ impl Gc {
             housekeeping,
             tools,
             interval,
+            next: None,
             running,
             walked,
             held,
@@ -323,7 +326,9 @@ impl Actor for Gc {
             );
         });
         if let Some(interval) = self.interval {
-            context.run_interval(interval, |gc, context| {
+            self.next = Instant::now().checked_add(interval);
+            context.run_interval(interval, move |gc, context| {
+                gc.next = Instant::now().checked_add(interval);
                 let (trigger, origin) = (Trigger::Interval, collector());
                 let start = StartSweep { trigger, dry_run: false, take_strays: false, origin, caller: None };
                 let started = gc.start(start);
@@ -398,6 +403,8 @@ impl Handler<GetGcStatus> for Gc {
     type Result = Result<GcStatus, GcError>;
 
     fn handle(&mut self, _: GetGcStatus, _: &mut Self::Context) -> Self::Result {
-        Ok(GcStatus { running: self.running.as_ref().map(|running| running.report.clone()) })
+        let running = self.running.as_ref().map(|running| running.report.clone());
+        let left = self.next.map(|next| next.saturating_duration_since(Instant::now()));
+        Ok(GcStatus { running, next: left.map(|left| self.tools.clock.now().after(left)) })
     }
 }

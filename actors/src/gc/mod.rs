@@ -30,7 +30,7 @@ use crate::ask::AskError;
 use crate::blob_store::BlobError;
 use crate::db::DbError;
 use crate::db::queries::permission::{Caller, MayBeLost};
-use crate::domain::Origin;
+use crate::domain::{Origin, Timestamp};
 use crate::upload::{Swept, UploadError};
 
 /// Why the collector did not do it.
@@ -131,4 +131,6 @@ pub struct GetGcStatus;
 pub struct GcStatus {
     /// The sweep that runs.
     pub running: Option<Report>,
+    /// When the next one begins by itself; never when there is none.
+    pub next: Option<Timestamp>,
 }

@@ -83,6 +83,39 @@ pub struct Settings {
     pub builtin_human_access: bool,
 }
 
+/// How a registry is set, as far as its administrators are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetUp {
+    /// Bytes that what adds leaves free.
+    pub min_free: u64,
+    /// How often the collector sweeps by itself; never when there is none.
+    pub gc_interval: Option<Duration>,
+    /// How long a blob is kept without a reference.
+    pub grace: Duration,
+    /// How long a manifest may be untagged; for ever when there is none.
+    pub untagged_after: Option<Duration>,
+    /// Whether whoever does not log in is the anonymous principal.
+    pub anonymous: bool,
+    /// Whether the built-in rule for human accounts holds.
+    pub builtin_human_access: bool,
+    /// Whether the stored file is read when a blob is pushed that is there already.
+    pub verify_on_push: bool,
+}
+
+impl From<&Settings> for SetUp {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            min_free: settings.min_free,
+            gc_interval: settings.gc_interval,
+            grace: settings.grace,
+            untagged_after: settings.untagged_after,
+            anonymous: settings.auth.anonymous,
+            builtin_human_access: settings.builtin_human_access,
+            verify_on_push: settings.verify_on_push,
+        }
+    }
+}
+
 impl Settings {
     /// For how long things are kept.
     pub(super) fn lifetimes(&self) -> Lifetimes {

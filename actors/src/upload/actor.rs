@@ -17,7 +17,8 @@ use super::session::{Beginning, Cancellation, End, Ended, Ending, Session, Share
 use super::strays::{Needed, Strays};
 use super::writer::{Writer, of_session};
 use super::{
-    Begin, BeginOnce, Beginner, Cancel, CheckStorage, Find, Storage, Sweep, Swept, UploadError, asked,
+    Begin, BeginOnce, Beginner, Cancel, CheckStorage, Find, FreeSpace, Storage, Sweep, Swept, UploadError,
+    asked,
 };
 use crate::ask::Handle;
 use crate::blob_store::durable::Root;
@@ -458,6 +459,14 @@ impl Handler<Sweep> for Uploads {
                 Ok::<_, UploadError>(Swept { expired, ..uploads.remove_strays(take_strays)? })
             })
         }))
+    }
+}
+
+impl Handler<FreeSpace> for Uploads {
+    type Result = Result<u64, UploadError>;
+
+    fn handle(&mut self, _: FreeSpace, _: &mut Self::Context) -> Self::Result {
+        Ok(self.shared.free_space()?)
     }
 }
 

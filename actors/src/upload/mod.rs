@@ -156,6 +156,11 @@ impl std::fmt::Display for Swept {
 #[rtype(result = "Result<Storage, UploadError>")]
 pub struct CheckStorage;
 
+/// Asks how many bytes are free where uploads and blobs are. Nothing is tried.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<u64, UploadError>")]
+pub struct FreeSpace;
+
 /// The room that uploads have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Storage {

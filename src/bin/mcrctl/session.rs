@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::client::Client;
-use crate::output::Output;
+use crate::output::{Column, Output};
 use crate::print::{self, say};
 use crate::settings::Settings;
 
@@ -64,14 +64,14 @@ pub(crate) fn logout(client: &Client, settings: &Settings, output: &Output) -> a
     Ok(())
 }
 
-/// Shows whether the registry is ready, who asks, and what its actors say. Fails when it is not ready.
+/// Shows whether the registry is ready, what it is and has, who asks, and what its actors say. Fails when it is not ready.
 pub(crate) fn status(client: &Client, output: &Output) -> anyhow::Result<()> {
     let (me, ready, actors) = (client.get("/v1/auth/me")?, client.ready()?, client.get("/v1/actors")?);
-    let repositories = client.get("/v1/repositories?n=1")?;
+    let system = client.get("/v1/system")?;
     let uploads = client.get("/v1/uploads?n=1")?;
     let status = json!({
         "principal": me["principal"], "ready": ready["ready"], "checks": ready["checks"], "actors": actors["actors"],
-        "repositories": repositories["total"], "uploads": uploads["total"],
+        "repositories": system["totals"]["repositories"], "uploads": uploads["total"], "system": system,
     });
     if output.is_json() {
         output.one(&status, &[]);
@@ -81,9 +81,39 @@ pub(crate) fn status(client: &Client, output: &Output) -> anyhow::Result<()> {
     if ready["ready"] == true { Ok(()) } else { bail!("the registry is not ready: a check says no") }
 }
 
+/// What is said in a line each, before the tables.
+const LINES: [Column; 18] = [
+    ("ready", "ready"),
+    ("registry", "name"),
+    ("version", "version"),
+    ("up since", "started_at"),
+    ("public URL", "public_url"),
+    ("accounts", "provider"),
+    ("logged in as", "user"),
+    ("roles", "roles"),
+    ("repositories", "repositories"),
+    ("tags", "tags"),
+    ("manifests", "manifests"),
+    ("blobs", "blobs"),
+    ("stored", "stored_bytes"),
+    ("as pushed", "logical_bytes"),
+    ("saved by sharing", "saved_bytes"),
+    ("free", "free_bytes"),
+    ("uploads", "uploads"),
+    ("next sweep", "next_at"),
+];
+
 fn show(status: &Value, output: &Output) {
-    output.one(status, &[("ready", "ready"), ("repositories", "repositories"), ("uploads", "uploads")]);
-    output.one(&status["principal"], &[("logged in as", "name"), ("roles", "roles")]);
+    let (system, principal) = (&status["system"], &status["principal"]);
+    let mut line = json!({
+        "ready": status["ready"], "user": principal["name"], "roles": principal["roles"], "uploads": status["uploads"],
+    });
+    for part in [system, &system["totals"], &system["disk"], &system["gc"]] {
+        for (field, value) in part.as_object().into_iter().flatten().filter(|(_, value)| !value.is_object()) {
+            line[field] = value.clone();
+        }
+    }
+    output.one(&line, &LINES);
     say("");
     output.table(&status["checks"], &[("CHECK", "name"), ("OK", "ok"), ("DETAIL", "detail")]);
     say("");

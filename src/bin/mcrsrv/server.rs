@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use actix_server::Server;
 use anyhow::{Context, anyhow, bail};
+use mcr::admin::settings::Settings;
 use mcr::config::{Config, ConfigError, PublicUrl};
 use mcr::http::listen::{self, ListenOptions};
 use mcr::http::metrics::Metrics;
@@ -238,15 +239,23 @@ fn listen_options(config: &Config) -> ListenOptions {
 
 fn http_options(config: &Config) -> HttpOptions {
     let Config { server, registry, auth, audit, .. } = config;
+    let public_url = server.public_url.as_ref().map(PublicUrl::as_str).map(str::to_owned);
+    let admin = Settings {
+        public_url: public_url.clone(),
+        allow_tag_delete: registry.allow_tag_delete,
+        allow_sparse: registry.allow_sparse,
+        audit_pulls: audit.pulls,
+        max_robot_tokens: auth.max_robot_tokens,
+    };
     HttpOptions {
         tls: server.tls.is_some(),
-        public_url: server.public_url.as_ref().map(PublicUrl::as_str).map(str::to_owned),
+        public_url,
         trusted_proxies: server.trusted_proxies.clone(),
         read_timeout: server.read_timeout,
         allow_tag_delete: registry.allow_tag_delete,
         allow_sparse: registry.allow_sparse,
         max_manifest_size: registry.max_manifest_size.bytes(),
-        max_robot_tokens: auth.max_robot_tokens,
         audit_pulls: audit.pulls,
+        admin: Arc::new(admin),
     }
 }

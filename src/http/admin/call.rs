@@ -1,5 +1,7 @@
 //! What a handler of `/v1` gets, and how its caller is found and judged.
 
+use std::sync::Arc;
+
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 
@@ -49,7 +51,7 @@ impl AdminCall {
             caller: self.caller.clone(),
             origin: self.origin(),
             address: client(&self.request, &self.state.options),
-            max_robot_tokens: self.state.options.max_robot_tokens,
+            settings: Arc::clone(&self.state.options.admin),
         }
     }
 

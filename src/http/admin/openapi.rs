@@ -22,7 +22,7 @@ use crate::http::error::ApiError;
 lists, any may answer 408 when a body does not come in time, 429 when too many answers to its address or account are under way, 503 when the \
 registry is busy or stopping, and one that adds something 507 when the disk is full."),
     paths(
-        system::health, system::ready, system::actors, system::metrics, session::login, session::logout, session::me, document,
+        system::health, system::ready, system::show, system::actors, system::metrics, session::login, session::logout, session::me, document,
         oneself::list_own_tokens, oneself::create_own_token, oneself::revoke_own_token, oneself::renew,
         oneself::change_password,
         repositories::list, repositories::show, repositories::delete, repositories::delete_tag, tags::list,

@@ -76,6 +76,8 @@ targets! {
     Health = "/v1/health",
     /// Whether it can serve.
     Ready = "/v1/ready",
+    /// What it is, how it is set and what it has.
+    System = "/v1/system",
     /// Name and password for a token.
     Login = "/v1/auth/login",
     /// A token's end.
@@ -180,6 +182,7 @@ fn read(raw: &str) -> Result<Target, PathError> {
     match segments.as_slice() {
         ["health"] => Ok(Target::Health),
         ["ready"] => Ok(Target::Ready),
+        ["system"] => Ok(Target::System),
         ["auth", "login"] => Ok(Target::Login),
         ["auth", "logout"] => Ok(Target::Logout),
         ["auth", "me"] => Ok(Target::Me),

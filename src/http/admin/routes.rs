@@ -36,6 +36,7 @@ pub static ROUTES: &[Route] = routes! { UseCase:
     HEAD   Health        ReadHealth       => system::health;
     GET    Ready         ReadReadiness    => system::ready;
     HEAD   Ready         ReadReadiness    => system::ready;
+    GET    System        ReadSystem       => system::show;
     POST   Login         LogIn            => session::login;
     // whoever has a token
     POST   Logout        LogOut           => session::logout;

@@ -23,6 +23,7 @@ pub mod sweeps;
 pub mod tag_pages;
 pub mod tags;
 pub mod times;
+pub mod totals;
 pub mod uploads;
 pub mod users;
 

@@ -82,7 +82,8 @@ fn once() -> Vec<Case> {
 pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
     use UseCase as U;
     match use_case {
-        U::ReadHealth | U::ReadReadiness | U::LogOut | U::ReadCaller | U::DescribeApi => once(),
+        U::ReadHealth | U::ReadReadiness | U::ReadSystem => once(),
+        U::LogOut | U::ReadCaller | U::DescribeApi => once(),
         U::LogIn => logins(),
         U::ListOwnTokens => pages(),
         U::CreateOwnToken => new_own_tokens(),

@@ -62,6 +62,7 @@ pub(super) async fn answer(
     Ok(match use_case {
         U::ReadHealth => system::health(call).await.map(|()| said(Health { status: "ok".into() }))?,
         U::ReadReadiness => said(rest::system::ready_model(system::readiness(call).await?)),
+        U::ReadSystem => said(rest::system::model(system::show(call).await?)),
         U::LogIn => said(rest::session::login_model(&session::log_in(call, body(case)).await?.0)),
         U::LogOut => gone(session::log_out(call, shown).await?),
         U::ReadCaller => said(rest::session::me_model(&session::who(call).await?)),

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::cases::Case;
 use crate::admin::access::Access;
 use crate::admin::call::Call;
+use crate::admin::settings::Settings;
 use crate::admin::use_case::UseCase;
 use crate::caller::Caller;
 use crate::http::admin::routes::Route;
@@ -69,6 +70,11 @@ pub(super) struct World {
     spare: [Secret; 2],
 }
 
+fn settings() -> Settings {
+    let public_url = Some("https://registry.example.com".to_owned());
+    Settings { public_url, allow_tag_delete: true, max_robot_tokens: MOST_TOKENS, ..Settings::default() }
+}
+
 fn options() -> HttpOptions {
     HttpOptions {
         tls: true,
@@ -78,8 +84,8 @@ fn options() -> HttpOptions {
         allow_tag_delete: true,
         allow_sparse: false,
         max_manifest_size: 4 << 20,
-        max_robot_tokens: MOST_TOKENS,
         audit_pulls: false,
+        admin: Arc::new(settings()),
     }
 }
 
@@ -183,10 +189,11 @@ impl World {
         }
     }
 
-    /// A call by somebody, who is not judged yet. Where nobody need be known only readiness looks who asks.
+    /// A call by somebody, who is not judged yet. Where nobody need be known only how the registry is looks who asks.
     pub(super) async fn call(&self, who: Who, use_case: UseCase) -> Call {
         let state = self.state.get_ref();
-        let is_asked = use_case.access() != Access::Open || use_case == UseCase::ReadReadiness;
+        let looks = [UseCase::ReadReadiness, UseCase::ReadSystem].contains(&use_case);
+        let is_asked = use_case.access() != Access::Open || looks;
         let mut caller = None;
         if let Some(credentials) = self.credentials(who, use_case).filter(|_| is_asked) {
             let authenticate = Authenticate { credentials, address: Some(ADDRESS) };
@@ -205,7 +212,7 @@ impl World {
             caller,
             origin,
             address: Some(ADDRESS),
-            max_robot_tokens: MOST_TOKENS,
+            settings: Arc::new(settings()),
         }
     }
 

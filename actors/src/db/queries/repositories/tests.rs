@@ -8,6 +8,7 @@ use crate::db::queries::manifests::DeleteManifest;
 use crate::db::queries::repository_pages::{CountRepositories, PageRepositories, RepositoryOrder};
 use crate::db::queries::tags::DeleteTag;
 use crate::db::queries::testing::{NOW, database, name, push};
+use crate::db::queries::totals::{ReadTotals, Totals};
 use crate::domain::{Algorithm, Digest, Manifest, MediaType};
 
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ enum Op {
     DeleteManifest(&'static str, u8),
     DeleteTag(&'static str, &'static str),
     Delete(&'static str),
+    /// What no repository shows goes.
+    Collect,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -32,6 +35,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (repository(), 0..4u8).prop_map(|(at, number)| Op::DeleteManifest(at, number)),
         1 => (repository(), tag()).prop_map(|(at, tag)| Op::DeleteTag(at, tag)),
         1 => repository().prop_map(Op::Delete),
+        1 => Just(Op::Collect),
     ]
 }
 
@@ -73,6 +77,9 @@ fn run(db: &Connection, op: Op) {
         Op::Delete(at) => {
             DeleteRepository { name: name(at), kept_until: NOW }.run(db).unwrap();
         }
+        Op::Collect => {
+            db.execute("DELETE FROM blobs WHERE link_count = 0", []).unwrap();
+        }
     }
 }
 
@@ -101,6 +108,23 @@ fn counted(db: &Connection) -> Vec<(String, u64, u64, u64, u64, u64)> {
     rows.unwrap().map(Result::unwrap).collect()
 }
 
+/// The same of the whole registry.
+fn totalled(db: &Connection) -> Totals {
+    let count = |what: &str| db.query_row(&format!("SELECT {what}"), [], |row| row.get(0)).unwrap();
+    let linked = "FROM repository_blobs JOIN blobs ON blobs.id = blob_id";
+    let unlinked = "NOT EXISTS (SELECT 1 FROM repository_blobs WHERE blob_id = blobs.id)";
+    Totals {
+        repositories: count("count(*) FROM repositories"),
+        tags: count("count(*) FROM tags"),
+        manifests: count("count(*) FROM manifests"),
+        blobs: count("count(*) FROM blobs"),
+        manifest_bytes: count("coalesce(sum(size), 0) FROM manifests"),
+        blob_bytes: count("coalesce(sum(size), 0) FROM blobs"),
+        linked_bytes: count(&format!("coalesce(sum(size), 0) {linked}")),
+        unlinked_bytes: count(&format!("coalesce(sum(size), 0) FROM blobs WHERE {unlinked}")),
+    }
+}
+
 proptest! {
     #[test]
     fn kept_counts_and_sizes_are_those_of_the_rows(history in prop::collection::vec(op(), 0..40)) {
@@ -116,6 +140,7 @@ proptest! {
                 .collect();
             prop_assert_eq!(kept.len() as u64, total);
             prop_assert_eq!(kept, counted(&db));
+            prop_assert_eq!(ReadTotals.run(&db).unwrap(), totalled(&db));
         }
     }
 }
