@@ -52,13 +52,18 @@ pub struct Deleted {
 /// A page of the audit log.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct AuditList {
-    /// How many there are in all; no more than 10 000 are counted with filters other than `event_type` alone, or from `last` on.
-    pub total: u64,
+    /// How many there are in all, on a page that begins neither at `cursor` nor at `after`. Of no more than 10 000 it is told with
+    /// filters other than `event_type` alone, and where several filters match much that the others do not, at least so many are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
     /// Those of this page.
     pub items: Vec<AuditModel>,
     /// Where the next page begins, unless this was the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Where it was asked for: after which entry to go on when there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<i64>,
 }
 
 /// That the process lives.

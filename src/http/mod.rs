@@ -3,6 +3,7 @@
 //! A request comes in by [`entrance`]: its path is read into a target, its caller is found and must be allowed, then one
 //! handler parses, asks and answers. Every refusal is made in [`error`].
 
+pub mod accept;
 pub mod admin;
 pub mod api;
 pub mod auth;

@@ -37,6 +37,11 @@ impl Query {
         self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
+    /// Every value of `key`, in order, whether they come one by one or with commas between them; none that is empty.
+    pub fn listed<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.all(key).flat_map(|value| value.split(',')).map(str::trim).filter(|value| !value.is_empty())
+    }
+
     /// `n`: how many entries a page shall have; the most there can be when it is absent or larger.
     ///
     /// # Errors
@@ -74,6 +79,8 @@ mod tests {
         assert_eq!(query.all("tag").collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!((query.get("digest"), query.get("from")), (Some("sha256:ab"), Some("t/x")));
         assert_eq!((query.get("empty"), query.get("none")), (None, None));
+        let query = Query::parse(b"a=b,c&a=&a=,d%20,&b=x&a=b");
+        assert_eq!(query.listed("a").collect::<Vec<_>>(), ["b", "c", "d", "b"]);
     }
 
     #[test]

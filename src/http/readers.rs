@@ -155,6 +155,10 @@ impl Drop for Place {
     }
 }
 
+/// An answer of no known length, which holds about so many bytes while it waits for its reader.
+#[derive(Debug, Clone, Copy)]
+pub struct Streamed(pub usize);
+
 /// Finds a place for an answer. One that holds nothing needs none.
 ///
 /// # Errors
@@ -165,8 +169,13 @@ pub fn admit(
     response: HttpResponse,
 ) -> Result<HttpResponse, ApiError> {
     let opened = response.extensions().get::<Opened>().cloned();
-    let BodySize::Sized(length) = response.body().size() else { return Ok(response) };
     let pulse = listen::pulse(request);
+    let streamed = response.extensions().get().copied();
+    if let Some(Streamed(bytes)) = streamed {
+        let place = enter(request, options, Amount { files: 0, bytes }, (None, pulse))?;
+        return Ok(response.map_body(|_, body| Waiting::new(body, place).boxed()));
+    }
+    let BodySize::Sized(length) = response.body().size() else { return Ok(response) };
     // Over HTTP/2 each of many answers can wait for as long as its client likes.
     let may_wait = pulse.as_ref().is_some_and(|pulse| pulse.has_many()) && length > 0;
     if *request.method() != Method::GET || (length <= SMALL && !may_wait) {

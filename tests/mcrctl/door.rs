@@ -110,6 +110,7 @@ pub(crate) fn everything(name: &str, asked: &Asked, count: &AtomicU64) -> Answer
         all[below] = one.clone();
     }
     let is_first = asked.path.split("last=").nth(1).unwrap_or_default().is_empty();
+    all["after"] = json!(number);
     all["tokens"] = json!({"total": 1, "items": [one]});
     all["tag_list"] = if is_first { json!([one, one]) } else { json!([]) };
     let is_tag = asked.path.contains("tag");

@@ -12,15 +12,15 @@ fn parameter(asked: &Asked, key: &str) -> Option<String> {
     query.split('&').find_map(|pair| pair.strip_prefix(&format!("{key}=")).map(str::to_owned))
 }
 
-/// A log of [`ALL`] entries that only a cursor leads through, as the registry's does: it counts from the cursor on, and no further
-/// than `counted`. The page after `breaks` fails.
+/// A log of [`ALL`] entries that only a cursor leads through, as the registry's does: it counts only where there is none, and no
+/// further than `counted`. The page after `breaks` fails.
 fn log(asked: &Asked, breaks: u64, counted: u64) -> Answer {
     let Some(wanted) = parameter(asked, "n") else { return Answer::json(&json!({"status": "ok"})) };
     let wanted: u64 = wanted.parse().unwrap();
-    let cursor = parameter(asked, "last");
+    let cursor = parameter(asked, "cursor");
     let begin: u64 = match &cursor {
         Some(cursor) => cursor.trim_start_matches("after-").parse().unwrap(),
-        None => parameter(asked, "offset").unwrap().parse().unwrap(),
+        None => parameter(asked, "offset").map_or(0, |offset| offset.parse().unwrap()),
     };
     if begin >= breaks {
         return Answer(503, String::new(), json!({"error": "the database is busy"}).to_string());
@@ -28,8 +28,8 @@ fn log(asked: &Asked, breaks: u64, counted: u64) -> Answer {
     let end = (begin + wanted).min(ALL);
     let items: Vec<Value> =
         (begin..end).map(|number| json!({"id": ALL - number, "event": format!("e{number}")})).collect();
-    let next = (items.len() as u64 == wanted).then(|| format!("after-{end}"));
-    let total = (ALL - cursor.map_or(0, |_| begin)).min(counted);
+    let next = (end < ALL).then(|| format!("after-{end}"));
+    let total = cursor.is_none().then_some(ALL.min(counted));
     Answer::json(&json!({"total": total, "items": items, "next": next}))
 }
 
@@ -48,7 +48,7 @@ fn the_whole_log_comes_by_cursor_and_in_one_piece() {
     let events: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert!(events.iter().copied().eq((0..ALL).map(|number| format!("e{number}")).collect::<Vec<_>>()));
     let with = |key| server.asked().iter().filter(|asked| parameter(asked, key).is_some()).count();
-    assert_eq!((with("n"), with("last")), (3, 2));
+    assert_eq!((with("n"), with("cursor")), (3, 2));
     let json: Value = serde_json::from_str(&printed(&list(&server, &["--all", "--json"]))).unwrap();
     assert_eq!((json["items"].as_array().unwrap().len() as u64, &json["total"]), (ALL, &json!(ALL)));
     let json: Value =
@@ -99,6 +99,47 @@ fn a_total_is_that_of_the_whole_list_or_none_is_said() {
             assert_eq!(last, rest.as_deref(), "{line:?}, counted to {counted}");
         }
     }
+}
+
+#[test]
+fn an_export_is_printed_as_it_comes_and_is_all_or_an_error() {
+    let hostile = "bell\u{7}\u{202e}";
+    let server = StandIn::start(move |asked| {
+        if !asked.path.starts_with("/v1/audit") {
+            return Answer::json(&Value::Null);
+        }
+        let wants = |form: &str| asked.head.to_ascii_lowercase().contains(&format!("accept: {form}\r\n"));
+        if asked.path.contains("event_type=refused") {
+            return Answer(403, String::new(), json!({"error": "not you"}).to_string());
+        }
+        let cut = if asked.path.contains("event_type=cut") { "" } else { "\r\n" };
+        match (wants("text/csv"), wants("application/x-ndjson"), asked.path.contains("event_type=old")) {
+            (true, _, false) => {
+                let head = "Content-Type: text/csv; charset=utf-8\r\n".to_owned();
+                Answer(200, head, format!("id,actor\r\n7,{hostile}{cut}"))
+            }
+            (_, true, false) => {
+                let line = format!("{}\n", json!({"id": 7, "actor": hostile}));
+                Answer(200, "Content-Type: application/x-ndjson\r\n".to_owned(), line.repeat(3))
+            }
+            _ => Answer::json(&json!({"total": 0, "items": []})),
+        }
+    });
+    let csv = list(&server, &["--csv", "--event", "a", "--event", "b", "--actor", "ada", "--tag", "v1"]);
+    assert_eq!(printed(&csv), "id,actor\n7,bell\\u{7}\\u{202e}\n", "{}", said(&csv));
+    let asked = server.asked().last().unwrap().path.clone();
+    assert_eq!(asked, "/v1/audit?event_type=a&event_type=b&actor=ada&tag=v1");
+    let ndjson = printed(&list(&server, &["--ndjson", "--digest", "sha256:x", "--address", "192.0.2.7"]));
+    assert_eq!(ndjson.lines().count(), 3);
+    let entry: Value = serde_json::from_str(ndjson.lines().next().unwrap()).unwrap();
+    assert_eq!((entry["actor"].as_str(), ndjson.contains('\u{202e}')), (Some(hostile), false));
+    for (event, expected) in [("cut", "did not come whole"), ("refused", "not you"), ("old", "older than")] {
+        let output = list(&server, &["--csv", "--event", event]);
+        assert_eq!(output.status.code(), Some(1), "{event}");
+        assert!(said(&output).contains(expected), "{event}: {}", said(&output));
+    }
+    assert_eq!(list(&server, &["--csv", "--ndjson"]).status.code(), Some(2));
+    assert_eq!(list(&server, &["--csv", "--json"]).status.code(), Some(2));
 }
 
 #[test]

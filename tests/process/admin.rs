@@ -220,7 +220,44 @@ fn what_happened_is_in_the_audit_log_with_the_rule_that_denied_it() {
         let bounds = format!("?since=1970-01-02T00:00:00{offset}&until=2999-01-01T00:00:00{offset}&n=1");
         assert_eq!(audit(&bounds)["items"].as_array().unwrap().len(), 1, "{offset}");
     }
+    let several = audit("?event_type=tag_moved,login_failed&event_type=manifest_pushed&n=2");
+    assert_eq!((&several["total"], several["items"].as_array().unwrap().len()), (&json!(4), 2));
+    let rest = audit(&format!(
+        "?event_type=tag_moved,login_failed,manifest_pushed&cursor={}",
+        several["next"].as_str().unwrap()
+    ));
+    assert_eq!(
+        (rest["items"].as_array().unwrap().len(), &rest["next"], &rest["total"]),
+        (2, &Value::Null, &Value::Null)
+    );
+    let second = digest(&manifest(&blobs[1..]));
+    for filter in [
+        format!("digest={second}&event_type=manifest_pushed"),
+        "tag=v1&event_type=tag_moved&actor=admin".to_owned(),
+        "address=127.0.0.1&event_type=access_denied".to_owned(),
+    ] {
+        assert_eq!(audit(&format!("?{filter}"))["total"], 1, "{filter}");
+    }
+    assert_eq!(audit("?actor=nobody")["items"], json!([]));
+    let all = audit("?n=1000");
+    let third = all["items"].as_array().unwrap().iter().rev().nth(2).unwrap()["id"].clone();
+    let tailed = audit(&format!("?after={third}&n=2"));
+    let ids = |list: &Value| {
+        list["items"].as_array().unwrap().iter().map(|entry| entry["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(tailed["after"], ids(&tailed)[1]);
+    let rest = ids(&audit(&format!("?after={}", tailed["after"])));
+    let tailed = [ids(&tailed), rest].concat();
+    assert!(tailed.iter().eq(ids(&all).iter().rev().skip(3)), "{tailed:?}");
     for bad in [
+        "?event_type=logout,x",
+        "?digest=sha256:1",
+        "?tag=a%2Fb",
+        "?address=here",
+        "?after=-1",
+        "?after=x",
+        "?after=1&last=1-1",
+        "?cursor=x",
         "?since=2026-01-31T12:00:00+2",
         "?event_type=x",
         "?since=yesterday",
@@ -294,7 +331,8 @@ fn pages_of_the_audit_log_pass_over_nothing_while_more_is_recorded() {
         let page = expect(&mut admin, 200, "GET", &format!("/v1/audit?n=2{next}"), Value::Null);
         ids.extend(page["items"].as_array().unwrap().iter().map(|entry| entry["id"].as_i64().unwrap()));
         let Some(last) = page["next"].as_str() else { break };
-        next = format!("&last={last}");
+        // The word of before is heard, too.
+        next = format!("&{}={last}", if ids.len() % 4 == 0 { "last" } else { "cursor" });
         expect(&mut admin, 201, "POST", "/v1/policy/rules", json!({"effect": "allow", "priority": 9}));
     }
     assert!(ids.len() >= 7, "{ids:?}");

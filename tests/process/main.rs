@@ -12,6 +12,7 @@ mod collect;
 mod concurrency;
 mod crowd;
 mod endings;
+mod exports;
 mod floor;
 mod full_disk;
 mod ground;

@@ -47,6 +47,11 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 14, name: "renewal", sql: include_str!("../../../migrations/0014_renewal.sql") },
     Migration { version: 15, name: "totals", sql: include_str!("../../../migrations/0015_totals.sql") },
+    Migration {
+        version: 16,
+        name: "audit_filters",
+        sql: include_str!("../../../migrations/0016_audit_filters.sql"),
+    },
 ];
 
 /// Why a database cannot be used by this program.

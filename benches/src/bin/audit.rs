@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Parser;
-use mcr_actors::db::queries::audit::{AuditCursor, ListAudit, PurgeAudit};
+use mcr_actors::db::queries::audit::PurgeAudit;
+use mcr_actors::db::queries::audit_pages::{AuditCursor, AuditFilter, AuditPlace, ListAudit};
 use mcr_actors::db::{self, ReadQuery, WriteQuery};
 use mcr_actors::domain::Timestamp;
 use rusqlite::Connection;
@@ -59,29 +60,40 @@ fn main() -> anyhow::Result<()> {
 
 /// What an administrator asks for.
 fn pages(entries: i64) -> Vec<(String, ListAudit)> {
-    let first = ListAudit { limit: 100, ..ListAudit::default() };
+    let first = ListAudit { limit: 100, counts: true, ..ListAudit::default() };
     let text = |text: &str| Some(text.to_owned());
     let time = |entry: i64| Some(Timestamp::from_millis(entry * APART));
     let middle = AuditCursor { time: Timestamp::from_millis(entries / 2 * APART), id: entries / 2 };
+    let by = |filter: AuditFilter| ListAudit { filter, ..first.clone() };
+    let events = |names: &[&str]| AuditFilter {
+        events: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..AuditFilter::default()
+    };
+    let all = AuditFilter::default;
+    let begin = |place| ListAudit { place, counts: false, ..first.clone() };
     let pages = [
         ("first page", first.clone()),
-        ("a page in the middle, by its cursor", ListAudit { after: Some(middle), ..first.clone() }),
-        ("an event that is half of all", ListAudit { event: text("blob_uploaded"), ..first.clone() }),
-        ("an event that is rare", ListAudit { event: text("user_deleted"), ..first.clone() }),
-        ("one of 1000 actors", ListAudit { actor_id: text("actor-7"), ..first.clone() }),
-        ("one of 5000 repositories", ListAudit { repository: text("team/app-7"), ..first.clone() }),
+        ("a page in the middle, by its cursor", begin(AuditPlace::Before(middle))),
+        ("the latest entries, as they came", begin(AuditPlace::After(entries - 100))),
+        ("an event that is half of all", by(events(&["blob_uploaded"]))),
+        ("an event that is rare", by(events(&["user_deleted"]))),
+        ("three events", by(events(&["blob_uploaded", "manifest_pushed", "user_deleted"]))),
+        ("one of 1000 actors", by(AuditFilter { actor_id: text("actor-7"), ..all() })),
+        ("one of 1000 actors, by name", by(AuditFilter { actor_name: text("name-7"), ..all() })),
+        ("one of 5000 repositories", by(AuditFilter { repository: text("team/app-7"), ..all() })),
+        ("one of 50 tags", by(AuditFilter { tag: text("v7"), ..all() })),
+        ("one of 250 addresses", by(AuditFilter { address: text("192.0.2.7"), ..all() })),
         (
             "event, actor and repository",
-            ListAudit {
-                event: text("blob_uploaded"),
+            by(AuditFilter {
                 actor_id: text("actor-7"),
                 repository: text("team/app-7"),
-                ..first.clone()
-            },
+                ..events(&["blob_uploaded"])
+            }),
         ),
         (
             "an hour in the middle",
-            ListAudit { since: time(entries / 2), until: time(entries / 2 + 3600), ..first },
+            by(AuditFilter { since: time(entries / 2), until: time(entries / 2 + 3600), ..all() }),
         ),
     ];
     pages.map(|(name, page)| (name.to_owned(), page)).into()
@@ -121,13 +133,12 @@ fn fill(database: &Connection, entries: i64) -> anyhow::Result<()> {
 
 /// Reads all entries page by page, as `mcrctl audit list --all` does, and answers how many.
 fn export(database: &Connection) -> anyhow::Result<usize> {
-    let (mut after, mut exported) = (None, 0);
+    let (mut place, mut exported) = (AuditPlace::Newest, 0);
     loop {
-        let page = ListAudit { after, limit: PAGE, ..ListAudit::default() };
-        let (entries, _) = page.run(database)?;
-        exported += entries.len();
-        let Some(last) = entries.last().filter(|_| entries.len() == PAGE) else { return Ok(exported) };
-        after = Some(AuditCursor { time: last.time, id: last.id });
+        let page = ListAudit { place, limit: PAGE, ..ListAudit::default() }.run(database)?;
+        exported += page.entries.len();
+        let Some(next) = page.next else { return Ok(exported) };
+        place = next;
     }
 }
 

@@ -1,5 +1,6 @@
 //! The admin API as calls. A refusal is an error in the server's own words, with what to do about it.
 
+mod lines;
 mod pages;
 
 use std::cell::Cell;
@@ -9,11 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use mcr::tls::trust;
 use serde_json::Value;
-use ureq::http::header::LOCATION;
-use ureq::http::{Method, Request};
+use ureq::http::header::{ACCEPT, LOCATION};
+use ureq::http::{Method, Request, Response};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Error};
+use ureq::{Agent, Body, Error};
 
+pub(crate) use self::lines::Lines;
 pub(crate) use self::pages::Page;
 use crate::address::Address;
 use crate::settings::Settings;
@@ -125,11 +127,18 @@ impl Client {
         if (200..300).contains(&status) || tells(&json) {
             return Ok(json);
         }
+        Err(self.refused(&json, &format!("{method} {path}: {status}"), status))
+    }
+
+    /// The error of a refusal.
+    fn refused(&self, json: &Value, what: &str, status: u16) -> anyhow::Error {
         let said = json["error"].as_str().unwrap_or("the server gave no reason");
         match status {
-            401 if self.token.is_none() => bail!("{said}: run mcrctl login, or set MCRCTL_TOKEN"),
-            401 => bail!("{said}: run mcrctl login again"),
-            _ => bail!("{said} ({method} {path}: {status})"),
+            401 if self.token.is_none() => {
+                anyhow::anyhow!("{said}: run mcrctl login, or set MCRCTL_TOKEN")
+            }
+            401 => anyhow::anyhow!("{said}: run mcrctl login again"),
+            _ => anyhow::anyhow!("{said} ({what})"),
         }
     }
 
@@ -164,13 +173,53 @@ impl Client {
             }
             None => self.agent.run(request.body(()).with_context(|| format!("{url} is no URL"))?),
         };
-        let mut response = sent.map_err(|error| self.unreachable(&error))?;
+        let mut response = self.unless_redirected(sent, path)?;
+        let text = response.body_mut().with_config().limit(MOST).lossy_utf8(true).read_to_string();
+        Ok((response.status().as_u16(), text.map_err(|error| self.unreachable(&error))?))
+    }
+
+    /// `GET` of what comes as lines, of this media type. Nothing need come for as long as `silence`, and all of it may take for ever.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, refuses, or answers something else.
+    pub(crate) fn lines(&self, path: &str, media_type: &str, silence: Duration) -> anyhow::Result<Lines> {
+        self.try_the_way()?;
+        let url = format!("{}{path}", self.server);
+        let mut request = Request::builder().uri(&url).header(ACCEPT, media_type);
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(()).with_context(|| format!("{url} is no URL"))?;
+        let request =
+            self.agent.configure_request(request).timeout_global(None).timeout_per_read(Some(silence));
+        let mut response = self.unless_redirected(self.agent.run(request.build()), path)?;
+        let status = response.status().as_u16();
+        if !response.status().is_success() {
+            let text = response.body_mut().with_config().limit(MOST).lossy_utf8(true).read_to_string();
+            let json = serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default();
+            return Err(self.refused(&json, &format!("GET {path}: {status}"), status));
+        }
+        if response.body().mime_type() != Some(media_type) {
+            bail!(
+                "the registry at {} is older than this mcrctl and does not answer as {media_type}",
+                self.server
+            );
+        }
+        Ok(Lines::new(response.into_body()))
+    }
+
+    /// The answer to what was sent. A redirect is an error.
+    fn unless_redirected(
+        &self,
+        sent: Result<Response<Body>, Error>,
+        path: &str,
+    ) -> anyhow::Result<Response<Body>> {
+        let response = sent.map_err(|error| self.unreachable(&error))?;
         if response.status().is_redirection() {
             let location = response.headers().get(LOCATION).map(|value| value.as_bytes());
             return Err(self.redirected(path, &String::from_utf8_lossy(location.unwrap_or_default())));
         }
-        let text = response.body_mut().with_config().limit(MOST).lossy_utf8(true).read_to_string();
-        Ok((response.status().as_u16(), text.map_err(|error| self.unreachable(&error))?))
+        Ok(response)
     }
 
     /// What to say of a redirect, which is never followed.

@@ -9,7 +9,7 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use mcr_actors::db::queries::audit::ListAudit;
+use mcr_actors::db::queries::audit_pages::{AuditFilter, ListAudit};
 use mcr_actors::domain::EventName;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -54,7 +54,8 @@ const OWN: [&str; 7] = ["detail", "in_flight", "longest_write_us", "mean_us", "m
 /// recorded before it.
 fn alike(use_case: UseCase, value: Value) -> Value {
     let alike = |value| alike(use_case, value);
-    let is_own = |key: &str| OWN.contains(&key) || (use_case == UseCase::ListAudit && key == "id");
+    let is_own =
+        |key: &str| OWN.contains(&key) || (use_case == UseCase::ListAudit && ["after", "id"].contains(&key));
     match value {
         Value::Object(fields) => {
             let kept = fields.into_iter().filter(|(key, _)| !is_own(key));
@@ -92,18 +93,9 @@ fn compare(about: &str, use_case: UseCase, called: Result<Value, Refusal>, asked
 async fn audited(world: &World) -> Vec<String> {
     let mut entries = Vec::new();
     for event in EventName::ALL.iter().filter(|event| **event != EventName::AccessDenied) {
-        let query = ListAudit {
-            event: Some(event.as_str().to_owned()),
-            actor_id: None,
-            repository: None,
-            since: None,
-            until: None,
-            after: None,
-            offset: 0,
-            limit: 1000,
-        };
-        let (found, _) = world.state.worker.db.read(query).await.unwrap();
-        for entry in found {
+        let filter = AuditFilter { events: vec![event.as_str().to_owned()], ..AuditFilter::default() };
+        let query = ListAudit { filter, limit: 1000, ..ListAudit::default() };
+        for entry in world.state.worker.db.read(query).await.unwrap().entries {
             let details = serde_json::from_str(&entry.details).unwrap_or_default();
             let details = alike(UseCase::ListAudit, details);
             entries.push(format!(

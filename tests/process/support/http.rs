@@ -184,3 +184,46 @@ fn read_body(stream: &mut impl BufRead, response: &Response) -> io::Result<Vec<u
     stream.take(length).read_to_end(&mut body)?;
     if body.len() as u64 == length { Ok(body) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
+
+/// What comes in chunks, joined, while it comes. That the end was cut off is an error.
+pub(crate) struct Chunks<R> {
+    stream: R,
+    left: usize,
+    is_over: bool,
+}
+
+impl<R: BufRead> Chunks<R> {
+    pub(crate) fn new(stream: R) -> Self {
+        Self { stream, left: 0, is_over: false }
+    }
+
+    fn size(&mut self) -> io::Result<usize> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let size = usize::from_str_radix(line.trim_end(), 16);
+        size.map_err(|_| io::Error::new(io::ErrorKind::UnexpectedEof, format!("no chunk: {line:?}")))
+    }
+}
+
+impl<R: BufRead> Read for Chunks<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 && !self.is_over {
+            self.left = self.size()?;
+            self.is_over = self.left == 0;
+        }
+        if self.is_over {
+            return Ok(0);
+        }
+        let most = self.left.min(buffer.len());
+        let read = self.stream.read(&mut buffer[..most])?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= read;
+        if self.left == 0 {
+            let mut end = [0; 2];
+            self.stream.read_exact(&mut end)?;
+        }
+        Ok(read)
+    }
+}

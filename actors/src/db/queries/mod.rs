@@ -1,6 +1,7 @@
 //! Every query: a struct with its SQL beside it.
 
 pub mod audit;
+pub mod audit_pages;
 pub mod blobs;
 pub mod collection;
 pub mod commits;

@@ -197,7 +197,8 @@ impl WriteQuery for SettleAudit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::queries::audit::{ListAudit, Record};
+    use crate::db::queries::audit::Record;
+    use crate::db::queries::audit_pages::{AuditFilter, ListAudit};
     use crate::db::queries::testing::{NOW, database};
     use crate::domain::{Event, EventName, Origin};
 
@@ -219,8 +220,9 @@ mod tests {
             .run(&db)
             .unwrap();
         let list = |since, until| {
-            let filter = ListAudit { since, until, limit: 9, ..ListAudit::default() };
-            let ids = filter.run(&db).unwrap().0.into_iter().map(|entry| (entry.id, entry.details));
+            let filter = AuditFilter { since, until, ..AuditFilter::default() };
+            let page = ListAudit { filter, limit: 9, ..ListAudit::default() }.run(&db).unwrap();
+            let ids = page.entries.into_iter().map(|entry| (entry.id, entry.details));
             ids.collect::<Vec<_>>()
         };
         let ids = |list: Vec<(i64, String)>| list.into_iter().map(|(id, _)| id).collect::<Vec<_>>();

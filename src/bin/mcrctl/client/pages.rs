@@ -22,7 +22,6 @@ pub(crate) struct Pages<'a> {
     client: &'a Client,
     path: String,
     query: Vec<(String, String)>,
-    page: usize,
     left: Option<usize>,
     begin: usize,
     /// The place after the last entry seen.
@@ -49,7 +48,6 @@ impl Client {
             client: self,
             path: path.to_owned(),
             query: query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-            page: PAGE,
             left: limit,
             begin: offset,
             offset,
@@ -62,11 +60,6 @@ impl Client {
 }
 
 impl Pages<'_> {
-    /// The same in pages of at most so many.
-    pub(crate) fn of(self, page: usize) -> Self {
-        Self { page, ..self }
-    }
-
     /// The same of a list that is gone through by `cursor` alone, whose pages may be short, or empty, and the list still go on.
     pub(crate) fn by_cursor(self) -> Self {
         Self { cursor_key: "cursor", ..self }
@@ -75,18 +68,21 @@ impl Pages<'_> {
     /// So many entries after what was seen.
     fn ask(&self, wanted: usize) -> anyhow::Result<Value> {
         let begin = match &self.cursor {
-            Some(cursor) => (self.cursor_key, cursor.clone()),
-            None => ("offset", self.offset.to_string()),
+            Some(cursor) => Some((self.cursor_key, cursor.clone())),
+            // Whoever passes over entries by their number does not want short pages.
+            None if self.offset == 0 && self.cursor_key == "cursor" => None,
+            None => Some(("offset", self.offset.to_string())),
         };
         let n = wanted.to_string();
         let mut pairs: Vec<(&str, &str)> =
             self.query.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        pairs.extend([("n", n.as_str()), (begin.0, begin.1.as_str())]);
+        pairs.push(("n", n.as_str()));
+        pairs.extend(begin.as_ref().map(|(key, value)| (*key, value.as_str())));
         self.client.get(&format!("{}?{}", self.path, mcr::http::query::encode(&pairs)))
     }
 
     fn fetch(&mut self) -> anyhow::Result<Page> {
-        let wanted = self.left.unwrap_or(self.page).min(self.page);
+        let wanted = self.left.unwrap_or(PAGE).min(PAGE);
         let page = self.ask(wanted)?;
         let items = page["items"].as_array().cloned().unwrap_or_default();
         if self.offset == self.begin {

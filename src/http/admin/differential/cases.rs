@@ -24,6 +24,8 @@ pub(super) struct Case {
     pub(super) prefix: Option<&'static str>,
     pub(super) sort: Option<&'static str>,
     pub(super) event: Option<&'static str>,
+    pub(super) actor: Option<&'static str>,
+    pub(super) after: Option<i64>,
     pub(super) body: Value,
     pub(super) if_match: Option<&'static str>,
 }
@@ -32,11 +34,14 @@ impl Case {
     /// The path and query of the request.
     pub(super) fn path(&self, template: &str) -> String {
         let (n, offset) = (self.n.map(|n| n.to_string()), self.offset.map(|offset| offset.to_string()));
+        let after = self.after.map(|after| after.to_string());
         let (part, prefix, sort) = (("q", self.part), ("prefix", self.prefix), ("sort", self.sort));
         let pairs = [
             ("n", n.as_deref()),
             ("offset", offset.as_deref()),
             ("event_type", self.event),
+            ("actor", self.actor),
+            ("after", after.as_deref()),
             part,
             prefix,
             sort,
@@ -119,7 +124,10 @@ pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
         U::StartSnapshot => bodies([json!({"name": "NOT A WORD"}), json!({"name": "nightly"})]),
         U::ListAudit => {
             let of = |event| Case { event: Some(event), ..Case::default() };
-            vec![of("user_created"), of("policy_updated"), of("gc_started"), page(None, Some(1_000_001))]
+            let by_admin = Case { actor: Some("admin"), n: Some(1), ..of("user_created,policy_created") };
+            let as_they_came = Case { after: Some(0), ..of("user_created,gc_started") };
+            let single = ["user_created", "policy_updated", "gc_started"].map(of);
+            [&single[..], &[by_admin, as_they_came, page(None, Some(1_000_001))]].concat()
         }
         U::CreateRule => new_rules(),
         U::ReadRule => numbered(["1", "-1", "4711"]),

@@ -1,6 +1,7 @@
 //! Each use case, called with the arguments of a case; what it answers, in the words of the API.
 
 use mcr_actors::auth_cache::Credentials;
+use mcr_actors::db::queries::audit_pages::AuditPlace;
 use mcr_actors::db::queries::repository_pages::RepositoryOrder;
 use mcr_actors::db::queries::tag_pages::TagOrder;
 use mcr_actors::domain::{EventName, Precondition};
@@ -48,7 +49,8 @@ fn seen(case: &Case) -> Precondition {
 
 fn filter(case: &Case) -> audit::Filter {
     let of_name = |name: &str| EventName::ALL.iter().find(|event| event.as_str() == name).copied().unwrap();
-    audit::Filter { event: case.event.map(of_name), ..audit::Filter::default() }
+    let events = case.event.iter().flat_map(|events| events.split(',')).map(of_name).collect();
+    audit::Filter { events, actor: case.actor.map(str::to_owned), ..audit::Filter::default() }
 }
 
 /// What a use case answers.
@@ -95,7 +97,12 @@ pub(super) async fn answer(
         U::ListSnapshots => {
             said(rest::listed(snapshots::list(call, page(case)?).await?, rest::snapshots::model))
         }
-        U::ListAudit => said(rest::audit::list_model(audit::list(call, filter(case), page(case)?).await?)),
+        U::ListAudit => {
+            let place = case.after.map_or_else(AuditPlace::default, AuditPlace::After);
+            let (filter, page, is_whole) = (filter(case), page(case)?, case.offset.is_some());
+            let entries = audit::list(call, audit::Wanted { filter, place, page, is_whole }).await?;
+            said(rest::audit::list_model(entries, None))
+        }
         U::ListActors => said(rest::system::actors_model(system::actors(call).await?)),
         U::ListRules | U::CreateRule | U::ReadRule | U::UpdateRule | U::DeleteRule | U::TestRules => {
             of_rules(use_case, call, case).await?
