@@ -20,7 +20,10 @@ pub use self::identity::{
     AccountTypeModel, ChangedUserModel, LiveTokenModel, LoginAnswer, LoginRequest, Me, NewOwnToken, NewToken,
     NewTokenAnswer, NewUser, PasswordChange, PrincipalModel, TokenModel, UserChange, UserModel,
 };
-pub use self::images::{FactsModel, PlatformModel, TagList, TagModel};
+pub use self::images::{
+    ChildModel, FactsModel, LayerModel, ManifestDetail, ManifestList, ManifestModel, NeighbourModel,
+    PlatformModel, ReferrersModel, SetTagModel, TagList, TagModel,
+};
 pub use self::list::List;
 pub use self::snapshots::{NewSnapshot, SnapshotModel, SnapshotStarted};
 pub use self::system::{DiskModel, GcSettingsModel, SwitchesModel, SystemDetails, SystemModel, TotalsModel};

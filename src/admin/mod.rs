@@ -12,6 +12,7 @@ pub mod call;
 pub mod collection;
 pub mod door;
 pub mod login;
+pub mod manifests;
 pub mod oneself;
 pub mod page;
 pub mod principal;

@@ -57,6 +57,10 @@ use_cases! {
     DeleteRepository: Admin,
     /// A repository's tags.
     ListTags: Anybody,
+    /// A repository's manifests.
+    ListManifests: Anybody,
+    /// A manifest with what is around it.
+    ReadManifest: Anybody,
     /// The end of a tag.
     DeleteTag: Admin,
     /// All accounts.
@@ -127,7 +131,7 @@ mod tests {
         assert_eq!(of(Access::Open), "ReadHealth ReadReadiness ReadSystem LogIn");
         assert_eq!(
             of(Access::Anybody),
-            "LogOut ReadCaller DescribeApi ListRepositories ReadRepository ListTags"
+            "LogOut ReadCaller DescribeApi ListRepositories ReadRepository ListTags ListManifests ReadManifest"
         );
         let own = "ListOwnTokens CreateOwnToken RevokeOwnToken RenewToken ChangePassword";
         assert_eq!(of(Access::Own), own);

@@ -23,6 +23,8 @@ pub(crate) const VERBS: &[(&str, &[&str])] = &[
     ("gc stop", &[]),
     ("login", &["--user", "{}", "--password-stdin"]),
     ("logout", &[]),
+    ("manifest list", &["{}"]),
+    ("manifest show", &["{}", "{}"]),
     ("passwd", &["--password-stdin"]),
     ("policy create", &["--description", "{}"]),
     ("policy delete", &["7"]),
@@ -83,7 +85,7 @@ const FIELDS: &str = "
     uploads links strays strays_waiting left kind owner last_active_at priority effect enabled account_types actions repositories
     description subject_uuid builtin created_by created_at account_type disabled user expires_at last_used_at
     revoked state path all_blobs all_bytes detail ok alive in_flight messages mean_us error token version public_url provider
-    stored_bytes saved_bytes free_bytes min_free_bytes next_at";
+    stored_bytes saved_bytes free_bytes min_free_bytes next_at artifact_type subject manifest_bytes pushed_by platform pull_bytes";
 
 /// One thing that has every field that any verb shows.
 fn thing(name: &str, id: u64) -> Value {
@@ -111,6 +113,10 @@ pub(crate) fn everything(name: &str, asked: &Asked, count: &AtomicU64) -> Answer
     }
     let is_first = asked.path.split("last=").nth(1).unwrap_or_default().is_empty();
     all["after"] = json!(number);
+    for list in ["layers", "children", "parents", "referrers"] {
+        all[list] = json!({"items": [one], "total": 2});
+    }
+    all["config"] = one.clone();
     all["tokens"] = json!({"total": 1, "items": [one]});
     all["tag_list"] = if is_first { json!([one, one]) } else { json!([]) };
     let is_tag = asked.path.contains("tag");

@@ -125,7 +125,11 @@ fn admin(shape: AdminShape, method: &str, there: &There) -> (String, Value, &'st
         (Rule, "DELETE") => (path("", &there.rule.to_string()), none, &[200, 204]),
         (Repository, "GET") => (path("a", ""), none, &[200]),
         (Repository, "DELETE") => (path("b", ""), none, &[200, 204]),
-        (RepositoryTags, "GET") => (path("a", ""), none, &[200]),
+        (RepositoryTags | RepositoryManifests, "GET") => (path("a", ""), none, &[200]),
+        // It went through the other door.
+        (RepositoryManifest, "GET") => {
+            (path("a", "").replace("{digest}", &digest(&there.image)), none, &[404])
+        }
         // Its manifest went through the other door.
         (RepositoryTag, "DELETE") => (path("a", ""), none, &[404]),
         (Upload, "DELETE") => {

@@ -201,6 +201,63 @@ fn tags_are_listed_to_who_may_pull_and_are_nowhere_to_others() {
 }
 
 #[test]
+fn manifests_are_shown_to_who_may_pull_and_are_nowhere_to_others() {
+    let data = Data::new();
+    let server = data.start(&[]);
+    let mut admin = server.client();
+    let image = manifest(&[b"config".to_vec(), b"layer".to_vec(), b"config".to_vec()]);
+    let other = manifest(&[b"layer".to_vec()]);
+    for repository in ["open/app", "hidden/app"] {
+        for blob in [&b"config"[..], b"layer"] {
+            push_blob(&mut admin, repository, blob).unwrap();
+        }
+        for (reference, content) in [("v1", &image), ("v2", &image), (&*digest(&other), &other)] {
+            assert_eq!(push_manifest(&mut admin, repository, reference, content).unwrap().status, 201);
+        }
+    }
+    let mut ada = account(&server, "ada");
+    allow(&server, &["registry:pull"], &["open/**"]);
+    let list = "/v1/repositories/open%2Fapp/manifests";
+    let untagged = expect(&mut ada, 200, "GET", &format!("{list}?state=untagged"), Value::Null);
+    assert_eq!((&untagged["items"][0]["digest"], &untagged["total"]), (&json!(digest(&other)), &json!(1)));
+    let first = expect(&mut ada, 200, "GET", &format!("{list}?n=1"), Value::Null);
+    assert_eq!((&first["items"][0]["state"], &first["total"]), (&json!("untagged"), &json!(2)));
+    let next = format!("{list}?n=1&cursor={}", first["next"].as_str().unwrap());
+    let second = expect(&mut ada, 200, "GET", &next, Value::Null);
+    assert_eq!((&second["items"][0]["tags"]["total"], &second["next"]), (&json!(2), &Value::Null));
+    // A cursor is good for one list, and for who got it.
+    for (client, path) in [(&mut admin, next.clone()), (&mut ada, format!("{next}&state=tagged"))] {
+        assert_eq!(expect(client, 400, "GET", &path, Value::Null)["field"], "cursor");
+    }
+    assert_eq!(expect(&mut ada, 400, "GET", &format!("{list}?state=new"), Value::Null)["field"], "state");
+    assert_eq!(expect(&mut ada, 400, "GET", &format!("{list}/latest"), Value::Null)["field"], "digest");
+    let one = format!("{list}/{}", digest(&image));
+    let shown = expect(&mut ada, 200, "GET", &one, Value::Null);
+    let layers: Vec<_> =
+        shown["layers"]["items"].as_array().unwrap().iter().map(|layer| &layer["digest"]).collect();
+    assert_eq!(layers, [&json!(digest(b"layer")), &json!(digest(b"config"))]);
+    assert_eq!(
+        (&shown["config"]["is_here"], &shown["tags"]["items"][1]["name"]),
+        (&json!(true), &json!("v2"))
+    );
+    assert!(!shown.to_string().contains("repositories"), "it tells of other repositories: {shown}");
+    let told = expect(&mut admin, 200, "GET", &one, Value::Null);
+    assert_eq!(told["config"]["repositories"], 2);
+    for path in ["manifests".to_owned(), format!("manifests/{}", digest(&image))] {
+        let absent =
+            expect(&mut ada, 404, "GET", &format!("/v1/repositories/hiddem%2Fapp/{path}"), Value::Null);
+        let hidden =
+            expect(&mut ada, 404, "GET", &format!("/v1/repositories/hidden%2Fapp/{path}"), Value::Null);
+        assert_eq!(hidden.to_string(), absent.to_string().replace("hiddem", "hidden"));
+    }
+    let mcrctl = Mcrctl::new(&data.path().join("home"));
+    mcrctl.login_as_admin(&server);
+    let listed = mcrctl.json(&["manifest", "list", "open/app", "--state", "tagged"]);
+    assert_eq!(listed["items"][0]["digest"], digest(&image));
+    assert_eq!(mcrctl.json(&["manifest", "show", "open/app", &digest(&image)])["layers"]["total"], 2);
+}
+
+#[test]
 fn a_repository_and_a_tag_of_one_spelling_are_two() {
     let data = Data::new();
     let server = data.start(&[]);

@@ -152,6 +152,7 @@ fn admin_granted(route: &AdminRoute, who: Who) -> &'static [u16] {
         (Logout, "POST") if who == Who::Anonymous => &[400],
         (Logout, "POST") => &[204],
         (Repository | RepositoryTags | Rule | User, "GET") => &[404],
+        (RepositoryManifests | RepositoryManifest, "GET") => &[404],
         (SweepItems, "GET") => &[200, 404],
         (Repository | RepositoryTag | User | Token | Upload | Rule, "DELETE") => &[404],
         (User, "PATCH") => &[400],
@@ -167,7 +168,8 @@ fn admin_granted(route: &AdminRoute, who: Who) -> &'static [u16] {
 
 fn admin_path(shape: AdminShape) -> String {
     let id = if matches!(shape, AdminShape::Rule | AdminShape::SweepItems) { "4711" } else { ID };
-    shape.template().replace("{name}", "nothing").replace("{tag}", "v1").replace("{id}", id)
+    let path = shape.template().replace("{name}", "nothing").replace("{tag}", "v1").replace("{id}", id);
+    path.replace("{digest}", DIGEST)
 }
 
 #[test]

@@ -52,6 +52,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "audit_filters",
         sql: include_str!("../../../migrations/0016_audit_filters.sql"),
     },
+    Migration { version: 17, name: "manifests", sql: include_str!("../../../migrations/0017_manifests.sql") },
 ];
 
 /// Why a database cannot be used by this program.

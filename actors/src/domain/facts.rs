@@ -4,6 +4,7 @@
 //! says, which refuses what is malformed; so that what is shown can be read from anything that was ever stored, it is read apart.
 
 mod config;
+mod contents;
 mod document;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 use super::{Digest, MediaType};
 pub use config::ConfigFacts;
 pub(crate) use config::looked_for;
+pub use contents::{Contents, Part};
 use document::{Descriptor, Document};
 
 /// Most platforms that are noted of an index.

@@ -19,7 +19,7 @@ pub use account::{ANONYMOUS, AccountName, AccountNameError, COLLECTOR, OPERATOR}
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use event::{Event, EventName, Origin};
 pub(crate) use facts::looked_for;
-pub use facts::{ConfigFacts, Facts, Kind, NoKind};
+pub use facts::{ConfigFacts, Contents, Facts, Kind, NoKind, Part};
 pub use manifest::{Manifest, ManifestError};
 pub use media_type::MediaType;
 pub use name::{NameError, RepositoryName};

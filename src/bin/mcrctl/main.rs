@@ -12,6 +12,7 @@ mod address;
 mod audit;
 mod client;
 mod gc;
+mod manifests;
 mod oneself;
 mod output;
 mod policy;
@@ -80,6 +81,9 @@ enum Command {
     /// Tags
     #[command(subcommand)]
     Tag(repositories::Tag),
+    /// Manifests, those without a tag too
+    #[command(subcommand)]
+    Manifest(manifests::Manifest),
     /// Rules: who may do what
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -145,6 +149,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Status => session::status(&client, &output),
         Command::Repo(verb) => verb.run(&client, &output),
         Command::Tag(verb) => verb.run(&client, &output),
+        Command::Manifest(verb) => verb.run(&client, &output),
         Command::Policy(verb) => verb.run(&client, &output),
         Command::User(verb) => verb.run(&client, &output),
         Command::Token(verb) => verb.run(&client, &output),

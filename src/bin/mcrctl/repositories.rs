@@ -115,8 +115,8 @@ fn tags<'a>(
     Ok((first, pages))
 }
 
-/// A tag as people read it: its platforms by their names, and what is pulled for the least and for the most of them.
-fn in_words(mut tag: Value) -> Value {
+/// A tag or manifest as people read it: its platforms by their names, and what is pulled for the least and for the most of them.
+pub(crate) fn in_words(mut tag: Value) -> Value {
     let platforms = tag["platforms"].as_array().cloned().unwrap_or_default();
     let mut sizes: Vec<u64> = platforms.iter().filter_map(|of| of["pull_bytes"].as_u64()).collect();
     sizes.extend(tag["pull_bytes"].as_u64());
@@ -131,7 +131,7 @@ fn in_words(mut tag: Value) -> Value {
 }
 
 /// The same of pages of tags.
-fn all_in_words(
+pub(crate) fn all_in_words(
     pages: impl Iterator<Item = anyhow::Result<Page>>,
 ) -> impl Iterator<Item = anyhow::Result<Page>> {
     pages.map(|page| {

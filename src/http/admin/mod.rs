@@ -9,6 +9,7 @@ pub mod changed;
 #[cfg(test)]
 mod differential;
 pub mod gc;
+pub mod manifests;
 pub mod oneself;
 pub mod openapi;
 pub mod path;

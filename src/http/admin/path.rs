@@ -2,12 +2,12 @@
 //!
 //! A slash in a repository's name is written as `%2F`: [`repository_path`] and [`tag_path`] do. Written as it is, it is read
 //! too, and then `tags` before the last part always begins a tag: `team/tags/v1` is the tag `v1` of `team`, and the repository
-//! of that name is `team%2Ftags%2Fv1`. Likewise `tags` as the last part always is the list of tags: `team/tags` that of `team`. So no path
-//! names two things.
+//! of that name is `team%2Ftags%2Fv1`. Likewise `tags` as the last part always is the list of tags: `team/tags` that of `team`. After
+//! `tags` the same holds for `manifests`. So no path names two things.
 
 use std::borrow::Cow;
 
-use mcr_actors::domain::{NameError, ReferenceError, RepositoryName, Tag};
+use mcr_actors::domain::{Digest, DigestError, NameError, ReferenceError, RepositoryName, Tag};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use uuid::Uuid;
 
@@ -54,7 +54,9 @@ macro_rules! targets {
                 match self {
                     Self::Repository(repository)
                     | Self::RepositoryTags(repository)
-                    | Self::RepositoryTag(TagOf { repository, .. }) => Some(repository),
+                    | Self::RepositoryTag(TagOf { repository, .. })
+                    | Self::RepositoryManifests(repository)
+                    | Self::RepositoryManifest(ManifestOf { repository, .. }) => Some(repository),
                     _ => None,
                 }
             }
@@ -69,6 +71,15 @@ pub struct TagOf {
     pub repository: RepositoryName,
     /// Which.
     pub tag: Tag,
+}
+
+/// A repository's manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestOf {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub digest: Digest,
 }
 
 targets! {
@@ -100,6 +111,10 @@ targets! {
     RepositoryTags(RepositoryName) = "/v1/repositories/{name}/tags",
     /// A tag of it.
     RepositoryTag(TagOf) = "/v1/repositories/{name}/tags/{tag}",
+    /// Its manifests.
+    RepositoryManifests(RepositoryName) = "/v1/repositories/{name}/manifests",
+    /// A manifest of it.
+    RepositoryManifest(ManifestOf) = "/v1/repositories/{name}/manifests/{digest}",
     /// All rules.
     Rules = "/v1/policy/rules",
     /// One rule.
@@ -153,6 +168,9 @@ pub enum PathError {
     /// The tag is not valid.
     #[error(transparent)]
     Tag(#[from] ReferenceError),
+    /// The digest is not valid.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
     /// A number or id is none.
     #[error("{0} is not a valid id")]
     Id(String),
@@ -224,6 +242,13 @@ fn parse_repository(raw: &str) -> Result<Target, PathError> {
             Ok(Target::RepositoryTag(TagOf { repository, tag }))
         }
         [name @ .., "tags"] if !name.is_empty() => Ok(Target::RepositoryTags(name.join("/").parse()?)),
+        [name @ .., "manifests", digest] if !name.is_empty() => {
+            let (repository, digest) = (name.join("/").parse()?, digest.parse()?);
+            Ok(Target::RepositoryManifest(ManifestOf { repository, digest }))
+        }
+        [name @ .., "manifests"] if !name.is_empty() => {
+            Ok(Target::RepositoryManifests(name.join("/").parse()?))
+        }
         name => Ok(Target::Repository(name.join("/").parse()?)),
     }
 }
@@ -248,6 +273,16 @@ pub fn tag_path(name: &str, tag: &str) -> String {
     format!("{}/{}", tags_path(name), encode(tag))
 }
 
+/// The path of a repository's manifests.
+pub fn manifests_path(name: &str) -> String {
+    format!("{}/manifests", repository_path(name))
+}
+
+/// The path of a repository's manifest.
+pub fn manifest_path(name: &str, digest: &str) -> String {
+    format!("{}/{}", manifests_path(name), encode(digest))
+}
+
 fn number(id: &str) -> Result<i64, PathError> {
     id.parse().map_err(|_| PathError::Id(id.escape_default().to_string()))
 }
@@ -266,10 +301,15 @@ fn decode_any(segment: &str) -> Result<Cow<'_, str>, PathError> {
 
 #[cfg(test)]
 mod tests {
+    use mcr_actors::domain::Algorithm;
     use proptest::prelude::*;
 
     use super::api::{Shape as _, Target as _};
     use super::*;
+
+    fn digest() -> Digest {
+        Digest::of(Algorithm::Sha256, b"")
+    }
 
     /// The template with parameters filled in.
     pub(crate) fn example(shape: Shape) -> String {
@@ -277,7 +317,8 @@ mod tests {
             Shape::Rule | Shape::SweepItems => "1",
             _ => "8d6f3bd5-7d8c-4f4b-9df3-7e1e3c2fd6ae",
         };
-        shape.template().replace("{name}", "ab").replace("{tag}", "v1").replace("{id}", id)
+        let path = shape.template().replace("{name}", "ab").replace("{tag}", "v1").replace("{id}", id);
+        path.replace("{digest}", &digest().to_string())
     }
 
     #[test]
@@ -320,24 +361,30 @@ mod tests {
             let paths = |name: &str| {
                 let repository: RepositoryName = name.parse().unwrap();
                 let tagged = TagOf { repository: repository.clone(), tag: tag.parse().unwrap() };
+                let manifest = ManifestOf { repository: repository.clone(), digest: digest() };
                 [
                     (repository_path(name), Target::Repository(repository.clone())),
-                    (tags_path(name), Target::RepositoryTags(repository)),
+                    (tags_path(name), Target::RepositoryTags(repository.clone())),
                     (tag_path(name, &tag), Target::RepositoryTag(tagged)),
+                    (manifests_path(name), Target::RepositoryManifests(repository)),
+                    (manifest_path(name, &digest().to_string()), Target::RepositoryManifest(manifest)),
                 ]
             };
             for (path, target) in paths(&one).into_iter().chain(paths(&other)) {
                 prop_assert_eq!(parse(&path), Ok(target), "{}", path);
             }
             let (ours, theirs) = (paths(&one), paths(&other));
-            prop_assert_ne!(&ours[0].0, &ours[1].0);
             prop_assert_eq!(one == other, ours[0].0 == theirs[0].0);
-            for (one, other) in [(0, 1), (0, 2), (1, 2)] {
-                prop_assert_ne!(&ours[one].0, &theirs[other].0);
+            for (place, our) in ours.iter().enumerate() {
+                for their in theirs.iter().enumerate().filter(|(other, _)| *other != place) {
+                    prop_assert_ne!(&our.0, &their.1.0);
+                }
             }
             // With slashes as they are it is read the one way that is documented.
             let raw = parse(&format!("/v1/repositories/{one}/tags/{tag}"));
             prop_assert_eq!(raw, Ok(ours[2].1.clone()));
+            let raw = parse(&format!("/v1/repositories/{one}/manifests/{}", digest()));
+            prop_assert_eq!(raw, Ok(ours[4].1.clone()));
         }
 
         #[test]

@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::call::{Admin, AdminCall, admit};
 use super::path::{self, PathError, Shape};
 use super::{
-    audit, gc, oneself, openapi, policy, repositories, session, snapshots, system, tags, tokens, uploads,
-    users,
+    audit, gc, manifests, oneself, openapi, policy, repositories, session, snapshots, system, tags, tokens,
+    uploads, users,
 };
 use crate::admin::access::Access;
 use crate::admin::refusal::{Kind, Refusal};
@@ -51,6 +51,8 @@ pub static ROUTES: &[Route] = routes! { UseCase:
     GET    Repositories  ListRepositories => repositories::list;
     GET    Repository    ReadRepository   => repositories::show;
     GET    RepositoryTags ListTags        => tags::list;
+    GET    RepositoryManifests ListManifests => manifests::list;
+    GET    RepositoryManifest ReadManifest => manifests::show;
     // administrators
     DELETE Repository    DeleteRepository => repositories::delete;
     DELETE RepositoryTag DeleteTag        => repositories::delete_tag;
@@ -133,6 +135,7 @@ fn malformed(error: PathError) -> ApiError {
     let field = match error {
         PathError::Name(_) => "name",
         PathError::Tag(_) => "tag",
+        PathError::Digest(_) => "digest",
         PathError::Id(_) | PathError::Nothing | PathError::Slashes(_) => "id",
     };
     Refusal::invalid(field, error).into()

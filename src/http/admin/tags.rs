@@ -26,7 +26,7 @@ pub(super) fn model(tag: TagSummary) -> TagModel {
     }
 }
 
-fn facts_model(facts: Summary) -> FactsModel {
+pub(super) fn facts_model(facts: Summary) -> FactsModel {
     let platform = |of: PlatformSummary| PlatformModel {
         platform: of.platform,
         digest: of.digest,

@@ -11,6 +11,8 @@ pub mod facts;
 #[cfg(test)]
 mod growth;
 pub mod identity;
+pub mod manifest_details;
+pub mod manifest_pages;
 pub mod manifests;
 pub mod permission;
 pub mod policy_rules;

@@ -9,6 +9,8 @@ use crate::http::query;
 
 /// An id that nothing has.
 const NO_ID: &str = "8d6f3bd5-7d8c-4f4b-9df3-7e1e3c2fd6ae";
+/// The digest of nothing that is there.
+const NO_DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 /// What nothing is.
 const STALE: &str = "\"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"";
 
@@ -17,12 +19,14 @@ const STALE: &str = "\"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) tag: &'static str,
+    pub(super) digest: String,
     pub(super) id: String,
     pub(super) n: Option<usize>,
     pub(super) offset: Option<usize>,
     pub(super) part: Option<&'static str>,
     pub(super) prefix: Option<&'static str>,
     pub(super) sort: Option<&'static str>,
+    pub(super) state: Option<&'static str>,
     pub(super) event: Option<&'static str>,
     pub(super) actor: Option<&'static str>,
     pub(super) after: Option<i64>,
@@ -42,6 +46,7 @@ impl Case {
             ("event_type", self.event),
             ("actor", self.actor),
             ("after", after.as_deref()),
+            ("state", self.state),
             part,
             prefix,
             sort,
@@ -49,6 +54,7 @@ impl Case {
         let pairs: Vec<(&str, &str)> =
             pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         let path = template.replace("{name}", &encode(self.name)).replace("{tag}", self.tag);
+        let path = path.replace("{digest}", &self.digest);
         format!("{}?{}", path.replace("{id}", &encode(&self.id)), query::encode(&pairs))
     }
 }
@@ -102,6 +108,8 @@ pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
         U::ReadRepository => named(["team/app", "nothing"]),
         U::DeleteRepository => named(["team/old", "team/old"]),
         U::ListTags => tag_lists(),
+        U::ListManifests => manifest_lists(),
+        U::ReadManifest => manifests(things),
         U::DeleteTag => {
             let of = |tag| Case { name: "team/app", tag, ..Case::default() };
             vec![of("none"), of("v1")]
@@ -159,6 +167,18 @@ fn tag_lists() -> Vec<Case> {
     let orders =
         vec![of(None, None), of(Some("V"), Some("updated")), of(Some("x"), None), of(None, Some("size"))];
     [orders, vec![short], named(["nothing"])].concat()
+}
+
+fn manifest_lists() -> Vec<Case> {
+    let of = |state, n| Case { name: "team/app", state, n, ..Case::default() };
+    let states =
+        vec![of(None, None), of(Some("tagged"), Some(1)), of(Some("untagged"), None), of(Some("new"), None)];
+    [states, named(["nothing"])].concat()
+}
+
+fn manifests(things: &Things) -> Vec<Case> {
+    let of = |name, digest: &str| Case { name, digest: digest.to_owned(), ..Case::default() };
+    vec![of("team/app", &things.digest), of("team/app", NO_DIGEST), of("nothing", &things.digest)]
 }
 
 fn logins() -> Vec<Case> {

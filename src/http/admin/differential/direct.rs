@@ -16,7 +16,8 @@ use crate::admin::page::Page;
 use crate::admin::refusal::Refusal;
 use crate::admin::use_case::UseCase;
 use crate::admin::{
-    audit, collection, oneself, repositories, rules, session, snapshots, system, tags, tokens, uploads, users,
+    audit, collection, manifests, oneself, repositories, rules, session, snapshots, system, tags, tokens,
+    uploads, users,
 };
 use crate::http::admin as rest;
 use crate::model::{Deleted, Health, SnapshotStarted, SweepStarted};
@@ -78,6 +79,16 @@ pub(super) async fn answer(
             let part = case.part.unwrap_or_default().to_owned();
             let wanted = tags::Wanted { part, order, after: None, n: case.n };
             said(rest::tags::list_model(tags::list(call, case.name.parse().unwrap(), wanted).await?, None))
+        }
+        U::ListManifests => {
+            let state = case.state.map(manifests::state).transpose()?;
+            let wanted = manifests::Wanted { state, after: None, n: case.n };
+            let found = manifests::list(call, case.name.parse().unwrap(), wanted).await?;
+            said(rest::manifests::list_model(found, None))
+        }
+        U::ReadManifest => {
+            let (name, digest) = (case.name.parse().unwrap(), case.digest.parse().unwrap());
+            said(rest::manifests::detail(manifests::show(call, name, digest).await?))
         }
         U::ListRepositories | U::ReadRepository | U::DeleteRepository | U::DeleteTag => {
             of_repositories(use_case, call, case).await?

@@ -11,7 +11,7 @@ use actix_web::test::TestRequest;
 use actix_web::web::{Data, Payload};
 use actix_web::{FromRequest, http::Method};
 use mcr_actors::auth_cache::{Authenticate, Credentials, Secret};
-use mcr_actors::domain::Origin;
+use mcr_actors::domain::{Algorithm, Digest, Origin};
 use mcr_actors::fs::fake::FakeFs;
 use mcr_actors::gc::GetGcStatus;
 use mcr_actors::snapshot::GetSnapshotStatus;
@@ -55,6 +55,8 @@ impl Who {
 pub(super) struct Things {
     pub(super) token: String,
     pub(super) upload: String,
+    /// A manifest of `team/app`.
+    pub(super) digest: String,
     /// Robot tokens of the robot and of the administrator.
     pub(super) own: [String; 2],
 }
@@ -149,10 +151,12 @@ impl World {
             post("/v1/policy/rules", deny).await;
         }
         let index = "application/vnd.oci.image.index.v1+json";
+        let manifest = json!({"schemaVersion": 2, "mediaType": index, "manifests": []});
         for repository in ["app", "old"] {
-            let manifest = json!({"schemaVersion": 2, "mediaType": index, "manifests": []});
-            ask(Method::PUT, &format!("/v2/team/{repository}/manifests/v1"), index, manifest).await;
+            let path = format!("/v2/team/{repository}/manifests/v1");
+            ask(Method::PUT, &path, index, manifest.clone()).await;
         }
+        let digest = Digest::of(Algorithm::Sha256, manifest.to_string().as_bytes()).to_string();
         let (_, token) = post("/v1/tokens", json!({"name": "deploy", "user": "victim"})).await;
         let (location, _) = post("/v2/team/app/blobs/uploads/", Value::Null).await;
         let upload = location.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
@@ -164,7 +168,7 @@ impl World {
             made["id"].as_str().unwrap().clone_into(id);
         }
         harness.clock.advance(Duration::from_millis(1));
-        let things = Things { token: token["id"].as_str().unwrap().to_owned(), upload, own };
+        let things = Things { token: token["id"].as_str().unwrap().to_owned(), upload, digest, own };
         let robot = log_in("robot").await;
         let spare = [log_in("robot").await, log_in("admin").await];
         let (_, _, given) = serve(&state, TestRequest::with_uri("/v2/token"), None).await;

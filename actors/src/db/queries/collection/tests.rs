@@ -243,7 +243,7 @@ impl World {
         let before = self.now.before(after).as_millis();
         let mut untagged: BTreeMap<(i64, String), (i64, i64, i64)> = self
             .rows(
-                "SELECT repository_id, digest, untagged_since, subject_state, kept_until FROM manifest_ties
+                "SELECT manifests.repository_id, digest, untagged_since, subject_state, kept_until FROM manifest_ties
                    JOIN manifests ON id = manifest_id WHERE untagged_since IS NOT NULL",
                 |row| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?, row.get(4)?))),
             )
