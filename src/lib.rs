@@ -5,7 +5,6 @@ pub mod caller;
 pub mod config;
 pub mod data_lock;
 pub mod durable_file;
-pub mod escape;
 pub mod http;
 pub mod logging;
 pub mod mcias;
@@ -13,5 +12,7 @@ pub mod real_path;
 pub mod said_once;
 pub mod signals;
 pub mod tls;
+pub mod web;
 
 pub use mcr_api as model;
+pub use mcr_api::escape;

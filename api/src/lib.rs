@@ -1,7 +1,9 @@
-//! What goes over the wire of the admin API, for whoever serves it or asks it. Times are RFC 3339 in UTC, sizes are bytes.
+//! What goes over the wire of the admin API, for whoever serves it or asks it, and how it is shown. Times are RFC 3339 in UTC, sizes are
+//! bytes.
 //!
 //! Nothing here knows how it is made or sent.
 
+pub mod escape;
 mod gc;
 mod identity;
 mod images;

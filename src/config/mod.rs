@@ -18,6 +18,7 @@ mod server;
 mod setting;
 mod source;
 mod storage;
+mod web;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -34,6 +35,7 @@ pub use self::server::{Server, TlsFiles};
 pub use self::setting::{PublicUrl, ServiceUrl, Size, path_argument};
 pub use self::source::Dev;
 pub use self::storage::Storage;
+pub use self::web::{Web, WebConfig};
 
 use self::problem::Problem;
 use self::reader::Reader;

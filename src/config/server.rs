@@ -93,13 +93,13 @@ impl Server {
 }
 
 /// The certificate's files, which are required unless plain HTTP is asked for, and then contradict it.
-fn read_tls(section: &mut Section<'_>) -> Option<TlsFiles> {
+pub(super) fn read_tls(section: &mut Section<'_>) -> Option<TlsFiles> {
     let certificate = section.optional("tls_cert");
     let key = section.optional("tls_key");
     let insecure_http = section.or("insecure_http", false);
     for (key, what) in [("tls_cert", "a certificate"), ("tls_key", "its key")] {
         if insecure_http && section.is_given(key) {
-            section.problem(key, "contradicts server.insecure_http = true: give one or the other");
+            section.problem(key, "contradicts insecure_http = true: give one or the other");
         }
         if !insecure_http && !section.is_given(key) {
             let accepts = format!("a path to {what} in PEM form, unless insecure_http = true");

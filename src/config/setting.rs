@@ -258,6 +258,26 @@ impl PublicUrl {
     }
 }
 
+impl PublicUrl {
+    /// That of a server of ours at an address, by a scheme.
+    pub fn of_server(is_secure: bool, host: &str) -> Self {
+        Self(format!("{}://{host}", if is_secure { "https" } else { "http" }))
+    }
+
+    /// Its host, and its port where it names one.
+    pub fn authority(&self) -> &str {
+        self.0.split_once("://").map_or(&self.0, |(_, authority)| authority)
+    }
+
+    /// Whether what is sent there can be read on the way: by plain HTTP, and to another machine.
+    pub fn is_open(&self) -> bool {
+        let host = self.authority().rsplit_once(':').map_or(self.authority(), |(host, _)| host);
+        let here = host == "localhost"
+            || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        self.0.starts_with("http://") && !here
+    }
+}
+
 impl Setting for PublicUrl {
     const ACCEPTS: &'static str = r#"a URL without a path, such as "https://registry.example.com""#;
 

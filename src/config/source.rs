@@ -14,8 +14,8 @@ use super::problem::{Origin, Problem};
 use super::setting::Raw;
 
 /// The sections, by name.
-pub(super) const SECTIONS: [&str; 9] =
-    ["server", "database", "storage", "auth", "mcias", "registry", "gc", "audit", "log"];
+pub(super) const SECTIONS: [&str; 10] =
+    ["server", "database", "storage", "auth", "mcias", "registry", "gc", "audit", "log", "web"];
 
 /// A value and where it was given.
 #[derive(Debug, Clone)]

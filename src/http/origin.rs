@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
+use ipnet::IpNet;
 
 use super::forwarded;
 use super::state::HttpOptions;
@@ -35,13 +36,13 @@ fn peer(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|peer| peer.ip().to_canonical())
 }
 
-fn is_trusted(options: &HttpOptions, address: IpAddr) -> bool {
-    options.trusted_proxies.iter().any(|network| network.contains(&address))
+fn is_trusted(proxies: &[IpNet], address: IpAddr) -> bool {
+    proxies.iter().any(|network| network.contains(&address))
 }
 
 /// Whether it comes over a connection on which a trusted proxy brings the requests of many.
 pub(super) fn is_of_proxy(request: &HttpRequest, options: &HttpOptions) -> bool {
-    peer(request).is_some_and(|peer| is_trusted(options, peer))
+    peer(request).is_some_and(|peer| is_trusted(&options.trusted_proxies, peer))
 }
 
 /// `scheme://host[:port]` as the client sees it.
@@ -71,11 +72,16 @@ pub fn origin(request: &HttpRequest, options: &HttpOptions) -> String {
 
 /// The client's address: the peer, or what trusted proxies say it is.
 pub fn client(request: &HttpRequest, options: &HttpOptions) -> Option<IpAddr> {
+    client_behind(request, &options.trusted_proxies)
+}
+
+/// The same with these proxies.
+pub fn client_behind(request: &HttpRequest, proxies: &[IpNet]) -> Option<IpAddr> {
     let peer = peer(request)?;
-    if !is_trusted(options, peer) {
+    if !is_trusted(proxies, peer) {
         return Some(peer);
     }
-    match outermost(&hops(request), options) {
+    match outermost(&hops(request), proxies) {
         Some(client) => Some(client),
         None => {
             say_once(peer);
@@ -85,12 +91,12 @@ pub fn client(request: &HttpRequest, options: &HttpOptions) -> Option<IpAddr> {
 }
 
 /// From the nearest hop outwards, the first that is not one of our proxies; none where no hop says who it was.
-fn outermost(hops: &[Option<IpAddr>], options: &HttpOptions) -> Option<IpAddr> {
+fn outermost(hops: &[Option<IpAddr>], proxies: &[IpNet]) -> Option<IpAddr> {
     let mut client = None;
     for hop in hops {
         let Some(address) = *hop else { break };
         client = Some(address);
-        if !is_trusted(options, address) {
+        if !is_trusted(proxies, address) {
             break;
         }
     }

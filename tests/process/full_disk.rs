@@ -298,7 +298,7 @@ fn without_its_room_a_start_on_a_full_disk_says_what_is_wrong() {
     std::fs::remove_file(at.join("mcr.db-shm")).unwrap();
     fill(&at);
     let mut command = Command::new(crate::support::program());
-    command.args(["dev", "--http", "--listen", "127.0.0.1:0", "--data"]).arg(&at);
+    command.args(["dev", "--no-web", "--http", "--listen", "127.0.0.1:0", "--data"]).arg(&at);
     let output = command.stdin(std::process::Stdio::null()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("is full: free some room"), "{said}");

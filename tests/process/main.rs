@@ -37,4 +37,5 @@ mod unread;
 mod unsettled;
 mod uploads;
 mod verify;
+mod web;
 mod week;

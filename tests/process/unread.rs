@@ -38,7 +38,7 @@ fn start(data: &Data, more: &[&str], settings: &[(&str, &str)]) -> Server {
     let directory = data.path().join("data");
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("ulimit -n {FILES} && exec \"$0\" \"$@\"")).arg(program());
-    command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(&directory).args(more);
+    command.args(["dev", "--no-web", "--listen", "127.0.0.1:0", "--data"]).arg(&directory).args(more);
     command.envs(settings.iter().copied());
     let mut server = Server::spawn(command, &directory);
     server.authorization = format!("Basic {}", STANDARD.encode(format!("admin:{}", password(&server))));

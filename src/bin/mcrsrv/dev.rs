@@ -5,16 +5,21 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::Context;
-use mcr::config::{Config, Dev};
+use actix_rt::task::JoinHandle;
+use anyhow::{Context, anyhow};
+use mcr::config::{Config, Dev, PublicUrl, TlsFiles, Web};
 use mcr::durable_file::{self, Readers};
+use mcr::http::listen;
 use mcr::signals::Signals;
+use mcr::tls::Certificate;
 use mcr::tls::authority::{self, Outcome};
+use mcr::web;
 use mcr_actors::auth_cache::Secret;
 use mcr_actors::auth_cache::local::Ensured;
 use mcr_actors::clock::Clock;
-use mcr_actors::mend::Use;
+use mcr_actors::mend::{self, Use};
 use mcr_actors::registry::Registry;
 
 use crate::server::Running;
@@ -22,6 +27,9 @@ use crate::setup;
 use crate::telling::{Failure, say};
 
 const ADMIN: &str = "admin";
+
+/// Where the pages are, unless somebody says so.
+const PAGES_PORT: u16 = 5001;
 
 /// The command line of `mcrsrv dev`.
 #[derive(Debug, clap::Args)]
@@ -35,17 +43,23 @@ pub(crate) struct Arguments {
     /// Speak plain HTTP, on a loopback address
     #[arg(long)]
     http: bool,
+    /// The address of the pages for people [default: 127.0.0.1:5001, or any free port beside --listen with port 0]
+    #[arg(long, value_name = "ADDR", conflicts_with = "no_web")]
+    web: Option<SocketAddr>,
+    /// Serve no pages
+    #[arg(long)]
+    no_web: bool,
 }
 
 /// Runs a registry in a directory until it is told to stop.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    if let (true, Some(address)) = (arguments.http, arguments.listen)
-        && !address.ip().is_loopback()
-    {
-        return Err(Failure::Usage(format!(
-            "--http speaks only to this machine, and {address} is no loopback address: leave --http out, or listen on \
-             127.0.0.1 or [::1]"
-        )));
+    for address in [arguments.listen, arguments.web].into_iter().flatten() {
+        if arguments.http && !address.ip().is_loopback() {
+            return Err(Failure::Usage(format!(
+                "--http speaks only to this machine, and {address} is no loopback address: leave --http out, or listen on \
+                 127.0.0.1 or [::1]"
+            )));
+        }
     }
     let data =
         std::path::absolute(&arguments.data).context("the data directory's path cannot be made absolute")?;
@@ -56,18 +70,95 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map_err(|error| setup::failed("make the directory", &dev.data, Use::Directory(&dev.data), &error))?;
     let _lock = setup::lock(&config, "mcrsrv dev")?;
     let authority = prepare_authority(&dev, &config)?;
+    let pages = Pages::wanted(arguments, &dev.data, &config, authority.clone());
     let certificate = setup::certificate(&config)?;
     let served = actix_rt::System::new().block_on(async move {
         let signals = Signals::listen().context("cannot listen to signals")?;
         let registry = setup::registry(&config).await?;
         let admin = ensure_admin(&registry, &dev.data.join("admin-password")).await?;
         let reread = Box::new(move || Config::dev(&dev, std::env::vars_os()));
-        let running = Running::start(config, certificate, registry, reread).await?;
+        let running = Running::start(config, certificate.clone(), registry, reread).await?;
         running.announce();
-        say(&Welcome { address: running.address(), url: running.url(), admin, authority }.text());
-        running.until_stopped(signals).await
+        let welcome = Welcome { address: running.address(), url: running.url(), admin, authority };
+        let pages = pages.map(|pages| pages.start(&welcome.host(), certificate)).transpose()?;
+        if let Some((url, _)) = &pages {
+            say(&format!("pages for people: {url}"));
+        }
+        say(&welcome.text());
+        let served = running.until_stopped(signals).await;
+        pages.inspect(|(_, server)| server.abort());
+        served
     });
     Ok(served?)
+}
+
+/// The pages beside the registry, before they are served.
+struct Pages {
+    listen: SocketAddr,
+    /// Whether somebody named the address; else any other will do when it is taken.
+    is_named: bool,
+    data: PathBuf,
+    tls: Option<TlsFiles>,
+    authority: Option<PathBuf>,
+}
+
+impl Pages {
+    /// Those that are asked for. Beside a registry with the certificate of somebody else they could not be told whom to believe.
+    fn wanted(
+        arguments: &Arguments,
+        data: &Path,
+        config: &Config,
+        authority: Option<PathBuf>,
+    ) -> Option<Self> {
+        let tls = config.server.tls.clone();
+        if tls.is_some() && authority.is_none() {
+            log::info!("there are no pages beside a certificate of another authority: mcr-web serves them");
+            return None;
+        }
+        let port = if config.server.listen_addr.port() == 0 { 0 } else { PAGES_PORT };
+        let listen = arguments.web.unwrap_or(SocketAddr::from(([127, 0, 0, 1], port)));
+        let (data, is_named) = (data.to_owned(), arguments.web.is_some());
+        (!arguments.no_web).then_some(Self { listen, is_named, data, tls, authority })
+    }
+
+    /// Serves them from now on, and answers where.
+    fn start(
+        self,
+        registry_host: &str,
+        certificate: Option<Arc<Certificate>>,
+    ) -> anyhow::Result<(String, JoinHandle<io::Result<()>>)> {
+        let bound = match listen::bind(self.listen) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && !self.is_named => {
+                listen::bind(SocketAddr::new(self.listen.ip(), 0))
+            }
+            bound => bound,
+        };
+        let listener = bound.map_err(|error| {
+            anyhow!(
+                "cannot listen on --web {}: {error}{}",
+                self.listen,
+                mend::of_address(self.listen, &error)
+            )
+        })?;
+        let address = listener.local_addr().context("the pages' socket has no address")?;
+        let is_secure = self.tls.is_some();
+        let server_url = PublicUrl::of_server(is_secure, registry_host);
+        let host = registry_host.to_owned();
+        let web = Web::of_dev(address, self.tls, server_url, self.authority, host, &self.data);
+        let server = web::serve(&web, listener, certificate).context("cannot serve pages")?;
+        let scheme = if is_secure { "https" } else { "http" };
+        Ok((format!("{scheme}://{}", local(address)), actix_rt::spawn(server)))
+    }
+}
+
+/// How programs on this machine name an address.
+fn local(address: SocketAddr) -> String {
+    let ip = address.ip();
+    if ip.is_loopback() || ip.is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    }
 }
 
 /// Sees to a certificate, where it is ours to make, and tells where the authority's is.
@@ -142,12 +233,7 @@ struct Welcome {
 impl Welcome {
     /// How clients on this machine name the registry.
     fn host(&self) -> String {
-        let ip = self.address.ip();
-        if ip.is_loopback() || ip.is_unspecified() {
-            format!("localhost:{}", self.address.port())
-        } else {
-            self.address.to_string()
-        }
+        local(self.address)
     }
 
     fn text(&self) -> String {

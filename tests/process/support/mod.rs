@@ -63,7 +63,7 @@ impl Data {
         let data = self.path().join("data");
         let mut command = Command::new(program());
         command.envs(settings.iter().copied());
-        command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
+        command.args(["dev", "--no-web", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
         Server::spawn(command, &data)
     }
 }
@@ -86,7 +86,7 @@ pub(crate) fn program() -> PathBuf {
 impl Server {
     fn start(data: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(program());
-        command.args(["dev", "--http", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.args(["dev", "--no-web", "--http", "--listen", "127.0.0.1:0", "--data"]).arg(data);
         command.envs(settings.iter().copied());
         let mut server = Self::spawn(command, data);
         let password = std::fs::read_to_string(data.join("admin-password")).unwrap();
