@@ -42,6 +42,8 @@ pub struct MciasProvider {
 struct Login<'a> {
     username: &'a str,
     password: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    totp_code: Option<&'a str>,
     service_name: &'a str,
     tags: &'a [String],
 }
@@ -61,6 +63,10 @@ fn unanswered(error: AskError<ProviderError>) -> ProviderError {
 
 fn unexpected(path: &str, status: u16) -> ProviderError {
     failed(format_args!("POST {path} was answered {status}"))
+}
+
+fn not_valid() -> ProviderError {
+    failed("the token of a login a moment ago is not valid")
 }
 
 impl MciasProvider {
@@ -98,10 +104,12 @@ impl MciasProvider {
         &self,
         name: &str,
         password: &Secret,
+        code: Option<&Secret>,
     ) -> Result<Option<(Secret, Timestamp)>, ProviderError> {
         let login = Login {
             username: name,
             password: password.expose(),
+            totp_code: code.map(Secret::expose),
             service_name: &self.service_name,
             tags: &self.tags,
         };
@@ -130,16 +138,29 @@ impl MciasProvider {
     }
 
     async fn check(&self, name: &str, password: &Secret) -> Result<Option<Verified>, ProviderError> {
-        let Some((token, _)) = self.log_in(name, password).await? else { return Ok(None) };
+        let Some((token, _)) = self.log_in(name, password, None).await? else { return Ok(None) };
         let found = self.find(&token).await;
         // Nobody will use this token. What becomes of its revocation changes nothing for who asks, so nobody waits.
         let question = Question { path: LOGOUT, body: b"{}".to_vec(), bearer: Some(token) };
         drop(self.client.ask(question));
         match found? {
             Validation::Valid { principal, .. } => Ok(Some(Verified { principal, password: None })),
-            Validation::Lapsed { .. } | Validation::Invalid => {
-                Err(failed("the token of a login a moment ago is not valid"))
-            }
+            Validation::Lapsed { .. } | Validation::Invalid => Err(not_valid()),
+        }
+    }
+
+    /// Whose token it is says the other question: a login tells the token alone.
+    async fn issue_with_code(
+        &self,
+        name: &str,
+        password: &Secret,
+        code: &Secret,
+    ) -> Result<Option<LoggedIn>, ProviderError> {
+        let given = self.log_in(name, password, Some(code)).await?;
+        let Some((token, expires_at)) = given else { return Ok(None) };
+        match self.find(&token).await? {
+            Validation::Valid { principal, .. } => Ok(Some(LoggedIn { token, principal, expires_at })),
+            Validation::Lapsed { .. } | Validation::Invalid => Err(not_valid()),
         }
     }
 
@@ -149,7 +170,7 @@ impl MciasProvider {
         password: &Secret,
         principal: Arc<Principal>,
     ) -> Result<Option<LoggedIn>, ProviderError> {
-        let given = self.log_in(name, password).await?;
+        let given = self.log_in(name, password, None).await?;
         Ok(given.map(|(token, expires_at)| LoggedIn { token, principal, expires_at }))
     }
 
@@ -192,6 +213,19 @@ impl Provider for MciasProvider {
         verified: Verified,
     ) -> Verdict<'a, Option<LoggedIn>> {
         Box::pin(self.issue(name, password, verified.principal))
+    }
+
+    fn has_codes(&self) -> bool {
+        true
+    }
+
+    fn login_with_code<'a>(
+        &'a self,
+        name: &'a str,
+        password: &'a Secret,
+        code: &'a Secret,
+    ) -> Verdict<'a, Option<LoggedIn>> {
+        Box::pin(self.issue_with_code(name, password, code))
     }
 
     fn logout<'a>(&'a self, token: &'a Secret) -> Verdict<'a, ()> {

@@ -11,7 +11,7 @@ use actix::{Actor, Arbiter, ArbiterHandle};
 use crate::ask::{AskError, Handle, Load};
 use crate::auth_cache::local::{self, EnsureError, Ensured, LocalProvider};
 use crate::auth_cache::password::Passwords;
-use crate::auth_cache::{AuthCache, AuthReader, Provider, Secret};
+use crate::auth_cache::{AuthCache, AuthReader, MostTokens, Provider, Secret};
 use crate::beginning;
 use crate::blob_store::{BlobReader, BlobStore, Layout, durable};
 use crate::clock::Clock;
@@ -111,6 +111,7 @@ pub struct Registry {
     grace: Grace,
     takes_untagged: bool,
     token_life: Duration,
+    most_tokens: MostTokens,
     passwords: Passwords,
     set_up: Arc<SetUp>,
     started_at: Timestamp,
@@ -206,6 +207,7 @@ impl Registry {
             grace,
             takes_untagged: settings.untagged_after.is_some(),
             token_life: settings.auth.token_ttl,
+            most_tokens: settings.auth.most_tokens,
             passwords,
             set_up,
             started_at,
@@ -278,6 +280,11 @@ impl Registry {
     /// How long a token of a login lives, where the registry itself keeps the accounts.
     pub fn token_life(&self) -> Duration {
         self.token_life
+    }
+
+    /// How many tokens an account has at most, where the registry itself keeps the accounts.
+    pub fn most_tokens(&self) -> MostTokens {
+        self.most_tokens
     }
 
     /// How it is set.

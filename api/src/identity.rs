@@ -35,7 +35,7 @@ pub enum AccountTypeModel {
     Anonymous,
 }
 
-/// A name and a password.
+/// A name and a password, and a one-time code where the account wants one.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginRequest {
@@ -43,6 +43,9 @@ pub struct LoginRequest {
     pub username: String,
     /// The password.
     pub password: String,
+    /// A one-time code, such as `123456`; only for accounts that are managed elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totp_code: Option<String>,
 }
 
 /// A token, shown to whoever logged in.

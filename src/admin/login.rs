@@ -10,7 +10,7 @@ use mcr_actors::registry::Worker;
 
 use super::refusal::Refusal;
 
-/// Exchanges a name and password for a token, and records how that went. `origin` says from where it comes, not from whom.
+/// Exchanges a name and password, and a one-time code where one is given, for a token, and records how that went. `origin` says from where it comes, not from whom.
 ///
 /// # Errors
 /// When they are not valid, are not there at all, or were wrong too often from this address.
@@ -18,11 +18,11 @@ pub async fn log_in(
     worker: &Worker,
     origin: Origin,
     address: Option<IpAddr>,
-    (name, password): (String, Secret),
+    (name, password, code): (String, Secret, Option<Secret>),
 ) -> Result<LoggedIn, Refusal> {
     let (is_nobody, tried) = (name.is_empty(), name.clone());
     let is_nothing = is_nobody && password.expose().is_empty();
-    match worker.auth.ask(Login { name, password, address }).await {
+    match worker.auth.ask(Login { name, password, code, address }).await {
         Ok(login) => {
             let principal = &login.principal;
             let (actor_id, actor_name) = (principal.subject.clone(), principal.name.clone());

@@ -71,8 +71,8 @@ pub async fn revoke_token(call: &Call, id: String) -> Result<((), Asked), Refusa
     Ok(((), asked))
 }
 
-/// Gives a new token for the one that the request came with, which ends: as often as the caller likes, up to twelve hours
-/// after the login.
+/// Gives a new token for the one that the request came with, as often as the caller likes, up to twelve hours after the login. The
+/// old one goes on for a minute, so that who asks with it at the same time is not turned away, and can be renewed until then.
 ///
 /// # Errors
 /// When the request came with no token of a login, or the login is older.
@@ -82,7 +82,8 @@ pub async fn renew(call: &Call) -> Result<(LoggedIn, Asked), Refusal> {
         Refusal::new(Reason::TokenNeeded, "only a token can be renewed; use Bearer with that of a login")
     })?;
     let (token, life, now) = (tokens::fresh()?, call.registry.token_life(), call.worker.clock.now());
-    let query = RenewToken { old, new: token.token_hash(), life, origin: call.origin.clone(), now };
+    let most = call.registry.most_tokens().logins;
+    let query = RenewToken { old, new: token.token_hash(), life, most, origin: call.origin.clone(), now };
     let (expires_at, asked) = door::end_token(call, query, old).await?;
     Ok((LoggedIn { token, principal, expires_at }, asked))
 }

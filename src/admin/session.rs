@@ -10,13 +10,34 @@ use super::refusal::{Reason, Refusal};
 use crate::caller::Caller;
 use crate::model::LoginRequest;
 
-/// Exchanges a name and password for a token.
+/// The longest one-time code in bytes.
+const LONGEST_CODE: usize = 64;
+
+/// A one-time code that can be passed on to who knows accounts.
+fn code(call: &Call, code: Option<String>) -> Result<Option<Secret>, Refusal> {
+    let Some(code) = code else { return Ok(None) };
+    if !call.registry.provider().has_codes() {
+        let message =
+            "accounts that the registry itself keeps have no one-time codes: log in without totp_code";
+        return Err(Refusal::invalid("totp_code", message));
+    }
+    let is_code = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if code.is_empty() || code.len() > LONGEST_CODE || !code.bytes().all(is_code) {
+        let message = format!(
+            "totp_code is a code of up to {LONGEST_CODE} digits, letters and hyphens, such as 123456"
+        );
+        return Err(Refusal::invalid("totp_code", message));
+    }
+    Ok(Some(Secret::new(code)))
+}
+
+/// Exchanges a name and password for a token; a one-time code is passed on to who knows accounts.
 ///
 /// # Errors
-/// When they are not valid, or were wrong too often from this address.
+/// When they are not valid, or were wrong too often from this address, or the code is none or nobody has such.
 pub async fn log_in(call: &Call, request: LoginRequest) -> Result<(LoggedIn, Asked), Refusal> {
-    let LoginRequest { username, password } = request;
-    let given = (username, Secret::new(password));
+    let LoginRequest { username, password, totp_code } = request;
+    let given = (username, Secret::new(password), code(call, totp_code)?);
     let login = login::log_in(&call.worker, call.origin.clone(), call.address, given).await?;
     Ok((login, Asked::of_own_or_nothing()))
 }

@@ -50,13 +50,16 @@ fn settings(directory: &tempfile::TempDir, stand_in: &StandIn, more: &str) -> Mc
 }
 
 async fn world_with(life: Duration, more: &str) -> World {
+    world_of(life, more, NonZeroU32::MAX).await
+}
+
+async fn world_of(life: Duration, more: &str, login_attempts_per_minute: NonZeroU32) -> World {
     let stand_in = StandIn::start(NOW.after(life), &TLS13);
     let directory = tempfile::tempdir().unwrap();
     let clock = Clock::test(NOW);
     let mcias = settings(&directory, &stand_in, more);
     let provider = Arc::new(MciasProvider::start(&mcias, clock.clone()).unwrap());
     let db = Db::start(&directory.path().join("mcr.db"), &Arbiter::current()).unwrap();
-    let login_attempts_per_minute = NonZeroU32::MAX;
     let (cache_ttl, token_ttl, most_tokens) = (TTL, HOUR, MostTokens::DEFAULT);
     let settings =
         AuthSettings { cache_ttl, token_ttl, anonymous: false, login_attempts_per_minute, most_tokens };
@@ -81,7 +84,17 @@ impl World {
     }
 
     async fn login(&self, name: &str, password: &str) -> Result<String, AskError<AuthError>> {
-        let login = Login { name: name.to_owned(), password: Secret::new(password), address: None };
+        self.login_with(name, password, None).await
+    }
+
+    async fn login_with(
+        &self,
+        name: &str,
+        password: &str,
+        code: Option<&str>,
+    ) -> Result<String, AskError<AuthError>> {
+        let (password, code) = (Secret::new(password), code.map(Secret::new));
+        let login = Login { name: name.to_owned(), password, code, address: None };
         self.readers[0].ask(login).await.map(|given| given.token.expose().to_owned())
     }
 }
@@ -129,6 +142,42 @@ async fn a_slow_answer_is_waited_for_once_by_all_and_believed_for_30_seconds() {
     world.clock.advance(SECOND);
     world.token(&token).await.unwrap();
     assert_eq!(world.stand_in.asked(VALIDATE), 2);
+}
+
+#[actix::test]
+async fn a_login_with_a_code_is_one_question_since_a_code_is_good_once() {
+    let world = world().await;
+    world.stand_in.want_codes("ada", &["123456", "654321"]);
+    is_invalid(&world.login("ada", "right").await);
+    is_invalid(&world.login_with("ada", "right", Some("000000")).await);
+    is_invalid(&world.login_with("ada", "wrong", Some("123456")).await);
+    let before = world.stand_in.asked(LOGIN);
+    let token = world.login_with("ada", "right", Some("123456")).await.unwrap();
+    assert_eq!(world.stand_in.asked(LOGIN), before + 1);
+    assert_eq!(world.token(&token).await.unwrap().principal.name, "ada");
+    is_invalid(&world.login_with("ada", "right", Some("123456")).await);
+    world.login_with("ada", "right", Some("654321")).await.unwrap();
+    // Nothing of it is remembered as the password's own verdict.
+    is_invalid(&world.basic("ada", "right").await);
+    world.stand_in.behave(Manner::Say(500, String::new()));
+    is_unavailable(&world.login_with("ada", "right", Some("654321")).await);
+}
+
+#[actix::test]
+async fn whoever_guesses_codes_has_to_wait_like_whoever_guesses_passwords() {
+    let world = world_of(HOUR, "", NonZeroU32::new(30).unwrap()).await;
+    world.stand_in.want_codes("ada", &["123456"]);
+    let mut refused = 0;
+    loop {
+        match world.login_with("ada", "right", Some("000000")).await {
+            Err(AskError::Refused(AuthError::TooMany { .. })) => break,
+            other => is_invalid(&other),
+        }
+        refused += 1;
+        assert!(refused <= 100, "guesses are never held up");
+    }
+    let right = world.login_with("ada", "right", Some("123456")).await;
+    assert!(matches!(right, Err(AskError::Refused(AuthError::TooMany { .. }))), "{right:?}");
 }
 
 #[actix::test]

@@ -37,6 +37,8 @@ pub(crate) enum Manner {
 
 struct Account {
     password: String,
+    /// One-time codes that are left, where its logins want one.
+    codes: Option<Vec<String>>,
     account_type: &'static str,
     roles: Vec<&'static str>,
 }
@@ -80,8 +82,12 @@ impl StandIn {
         let directory = tempfile::tempdir().unwrap();
         let (authority, tls) = certificates(version);
         std::fs::write(directory.path().join("ca.crt"), authority).unwrap();
-        let account =
-            |account_type, role| Account { password: "right".to_owned(), account_type, roles: vec![role] };
+        let account = |account_type, role| Account {
+            password: "right".to_owned(),
+            codes: None,
+            account_type,
+            roles: vec![role],
+        };
         let accounts = [
             ("ada", "human", "dev"),
             ("robot", "system", "builder"),
@@ -126,6 +132,12 @@ impl StandIn {
 
     pub(crate) fn set_password(&self, name: &str, password: &str) {
         self.shared.state().accounts.get_mut(name).unwrap().password = password.to_owned();
+    }
+
+    /// From now on this account's logins need one of these codes.
+    pub(crate) fn want_codes(&self, name: &str, codes: &[&str]) {
+        let codes = codes.iter().map(|code| (*code).to_owned()).collect();
+        self.shared.state().accounts.get_mut(name).unwrap().codes = Some(codes);
     }
 
     /// A new token, as if somebody had logged in.
@@ -262,6 +274,13 @@ impl State {
         token
     }
 
+    /// Whether this is a code that the account has left, if it wants any; none is good twice.
+    fn takes_code(&mut self, name: &str, given: Option<&str>) -> bool {
+        let Some(codes) = &mut self.accounts.get_mut(name).unwrap().codes else { return true };
+        let found = codes.iter().position(|code| Some(code.as_str()) == given);
+        found.map(|place| codes.remove(place)).is_some()
+    }
+
     fn honest(&mut self, path: &str, bearer: &str, asked: &Value) -> (u16, String) {
         let written = |time: Timestamp| {
             let since = Duration::from_millis(u64::try_from(time.as_millis()).unwrap());
@@ -272,7 +291,9 @@ impl State {
                 assert_eq!((&asked["service_name"], &asked["tags"]), (&json!("mcr"), &json!(["env:test"])));
                 let (name, password) =
                     (asked["username"].as_str().unwrap(), asked["password"].as_str().unwrap());
-                if self.accounts.get(name).is_none_or(|account| account.password != password) {
+                if self.accounts.get(name).is_none_or(|account| account.password != password)
+                    || !self.takes_code(name, asked["totp_code"].as_str())
+                {
                     return (401, json!({"error": "invalid credentials"}).to_string());
                 }
                 let (token, name) = (self.give_token(name), written(self.tokens_end));

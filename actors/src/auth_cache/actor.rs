@@ -391,12 +391,17 @@ impl AuthCache {
                 cache.token_judged(from);
             }
             if let Some(attempt) = attempt {
-                cache.limiter.settle(attempt, judged);
-                for parked in std::mem::take(&mut cache.parked) {
-                    cache.put(parked, context);
-                }
+                cache.settle(attempt, judged, context);
             }
         }));
+    }
+
+    /// An attempt was judged: its place may be somebody else's now.
+    fn settle(&mut self, attempt: Attempt, judged: Judged, context: &mut Context<Self>) {
+        self.limiter.settle(attempt, judged);
+        for parked in std::mem::take(&mut self.parked) {
+            self.put(parked, context);
+        }
     }
 }
 

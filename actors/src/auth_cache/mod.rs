@@ -192,6 +192,8 @@ pub struct Login {
     pub name: String,
     /// The password.
     pub password: Secret,
+    /// A one-time code beside it, where the provider has such.
+    pub code: Option<Secret>,
     /// From where.
     pub address: Option<IpAddr>,
 }

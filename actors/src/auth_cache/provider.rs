@@ -87,6 +87,22 @@ pub trait Provider: std::fmt::Debug + Send + Sync + 'static {
         verified: Verified,
     ) -> Verdict<'a, Option<LoggedIn>>;
 
+    /// Whether its logins may come with a one-time code.
+    fn has_codes(&self) -> bool {
+        false
+    }
+
+    /// Makes a token for credentials with a one-time code; `None` when they are wrong. A code is good once, so they are found out
+    /// about in the one question that gives the token.
+    fn login_with_code<'a>(
+        &'a self,
+        _name: &'a str,
+        _password: &'a Secret,
+        _code: &'a Secret,
+    ) -> Verdict<'a, Option<LoggedIn>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Revokes a token.
     fn logout<'a>(&'a self, token: &'a Secret) -> Verdict<'a, ()>;
 

@@ -156,7 +156,7 @@ fn basic(name: &str, password: &str) -> Authenticate {
 }
 
 fn login(name: &str, password: &str) -> Login {
-    Login { name: name.to_owned(), password: Secret::new(password), address: None }
+    Login { name: name.to_owned(), password: Secret::new(password), code: None, address: None }
 }
 
 fn is_invalid<T>(result: &Result<T, AskError<AuthError>>) -> bool {
@@ -477,7 +477,7 @@ async fn every_kind_of_attempt_counts_for_its_network() {
                 let address = Some(format!("{network}::{index:x}").parse().unwrap());
                 let refused = match (door, credentials(index)) {
                     ("login", Credentials::Basic { name, password }) => {
-                        local[0].ask(Login { name, password, address }).await.map(drop)
+                        local[0].ask(Login { name, password, code: None, address }).await.map(drop)
                     }
                     (_, credentials) => local[0].ask(Authenticate { credentials, address }).await.map(drop),
                 };

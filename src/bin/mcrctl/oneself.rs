@@ -66,7 +66,7 @@ impl Passwd {
     }
 }
 
-/// Renews the token: the one that is remembered is replaced, one that was given is printed, since the old one ends.
+/// Renews the token: the one that is remembered is replaced, one that was given is printed. The old one ends a minute later.
 pub(crate) fn renew(client: &Client, settings: &Settings, output: &Output) -> anyhow::Result<()> {
     if settings.is_remembered() {
         settings.place()?;

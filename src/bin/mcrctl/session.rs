@@ -21,6 +21,9 @@ pub(crate) struct Login {
     /// Read the password from standard input
     #[arg(long)]
     password_stdin: bool,
+    /// A one-time code, where the account wants one
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
 }
 
 impl Login {
@@ -31,7 +34,8 @@ impl Login {
         // Before anybody is asked for a password that cannot be sent.
         client.try_the_way()?;
         let password = self.password()?;
-        let body = json!(LoginRequest { username: self.user.clone(), password });
+        let body =
+            json!(LoginRequest { username: self.user.clone(), password, totp_code: self.code.clone() });
         let answer = client.call(Method::POST, "/v1/auth/login", Some(&body))?;
         let token = answer["token"].as_str().context("the server gave no token")?;
         settings.remember(Some(token.to_owned()))?;

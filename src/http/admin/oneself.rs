@@ -48,8 +48,9 @@ pub async fn revoke_own_token(call: &mut AdminCall) -> Result<Changed, ApiError>
     Ok(Changed::after(asked, HttpResponse::NoContent().finish()))
 }
 
-/// Gives a new token for the token of a login that the request came with, which ends at once. It can be done until twelve hours
-/// after the login; no renewed token lives longer. Where the accounts are managed elsewhere it is refused: log in again.
+/// Gives a new token for the token of a login that the request came with, which goes on for one more minute: what is asked with it at
+/// the same time is answered, and it can be renewed once more until then. It can be done until twelve hours after the login; no
+/// renewed token lives longer. Where the accounts are managed elsewhere it is refused: log in again.
 #[utoipa::path(post, path = "/v1/auth/renew", tag = "session", responses(
     (status = 200, body = LoginAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem)))]

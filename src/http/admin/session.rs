@@ -22,7 +22,8 @@ pub(super) fn login_model(login: &LoggedIn) -> LoginAnswer {
     }
 }
 
-/// Exchanges a name and password for a token.
+/// Exchanges a name and password for a token. `totp_code` is passed on to who knows accounts, and refused where that is the registry
+/// itself.
 #[utoipa::path(post, path = "/v1/auth/login", tag = "session", request_body = LoginRequest, security(()), responses(
     (status = 200, body = LoginAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 413, body = Problem), (status = 429, body = Problem)))]

@@ -62,7 +62,7 @@ async fn anonymous(call: &Call<Oci>) -> Result<Option<LoggedIn>, ApiError> {
 /// Exchanges a name and password for a token.
 async fn log_in(call: &Call<Oci>, name: String, password: Secret) -> Result<LoggedIn, ApiError> {
     let address = client(&call.request, &call.state.options);
-    let login = login::log_in(&call.state.worker, call.origin(), address, (name, password)).await?;
+    let login = login::log_in(&call.state.worker, call.origin(), address, (name, password, None)).await?;
     call.request.extensions_mut().insert(Named(login.principal.name.clone()));
     Ok(login)
 }

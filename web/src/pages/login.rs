@@ -38,7 +38,7 @@ pub(crate) async fn show(visit: Visit) -> Result<Reply, Failure> {
 /// Signs somebody in, or asks again.
 pub(crate) async fn log_in(visit: Visit) -> Result<Reply, Failure> {
     let (name, password, next) = (visit.field("username"), visit.field("password"), visit.field("next"));
-    let body = LoginRequest { username: name.to_owned(), password: password.to_owned() };
+    let body = LoginRequest { username: name.to_owned(), password: password.to_owned(), totp_code: None };
     let asked = visit.registry().change(&visit.asker, Method::POST, "/v1/auth/login", Some(&body)).await;
     let answer: LoginAnswer = match asked {
         Ok(answer) => answer,

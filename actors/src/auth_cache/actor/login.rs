@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use actix::{ActorFutureExt, Context, Handler, ResponseActFuture, WrapFuture};
 
-use super::{AuthCache, Revoked, unavailable};
+use super::{AuthCache, RETRY_AFTER, Revoked, unavailable};
+use crate::auth_cache::limiter::{Admission, Attempt, Judged};
 use crate::auth_cache::{
     AuthError, Credentials, LoggedIn, Login, LoginAnonymous, Logout, Secret, Verified, anonymous,
 };
@@ -21,7 +22,10 @@ impl Handler<Login> for AuthCache {
         if login.name.is_empty() && login.password.expose().is_empty() {
             return Box::pin(std::future::ready(self.login_anonymous()).into_actor(self));
         }
-        self.login(login, AGAIN, context)
+        match login.code.clone() {
+            Some(code) => self.login_with_code(login, code),
+            None => self.login(login, AGAIN, context),
+        }
     }
 }
 
@@ -34,7 +38,7 @@ impl AuthCache {
         again: u32,
         context: &mut Context<Self>,
     ) -> ResponseActFuture<Self, Result<LoggedIn, AuthError>> {
-        let Login { name, password, address } = login.clone();
+        let Login { name, password, address, code: _ } = login.clone();
         let credentials = Credentials::Basic { name: name.clone(), password: password.clone() };
         let before = self.changes;
         let found = self.find(self.introduction.key(&credentials), credentials, address, context);
@@ -60,6 +64,36 @@ impl AuthCache {
                 Ok((given, true)) if !undisturbed => cache.begin_anew(login, &given.token, again),
                 given => Box::pin(std::future::ready(given.map(|(given, _)| given)).into_actor(cache)),
             }
+        }))
+    }
+
+    /// Asks the provider once, whatever it says: a code is good once, so nothing of it is remembered. It takes a place like any
+    /// password that is tried; where others are being judged in all of them, it is told to wait.
+    fn login_with_code(
+        &mut self,
+        login: Login,
+        code: Secret,
+    ) -> ResponseActFuture<Self, Result<LoggedIn, AuthError>> {
+        let Login { name, password, address, .. } = login;
+        let attempt = self.limiter.recognised(Attempt::new(address, &name));
+        let wait = match self.limiter.admit(attempt) {
+            Admission::Now => None,
+            Admission::Later => Some(RETRY_AFTER),
+            Admission::After(retry_after) => Some(retry_after),
+        };
+        if let Some(retry_after) = wait {
+            return Box::pin(std::future::ready(Err(AuthError::TooMany { retry_after })).into_actor(self));
+        }
+        let provider = Arc::clone(&self.provider);
+        let asked = async move { provider.login_with_code(&name, &password, &code).await };
+        Box::pin(asked.into_actor(self).map(move |given, cache, context| {
+            let judged = match &given {
+                Ok(Some(_)) => Judged::Right,
+                Ok(None) => Judged::Wrong,
+                Err(_) => Judged::Not,
+            };
+            cache.settle(attempt, judged, context);
+            given.map_err(|error| unavailable(&error))?.ok_or(AuthError::Invalid)
         }))
     }
 

@@ -115,8 +115,8 @@ impl<Q: WriteQuery> Handler<Administer<Q>> for AuthCache {
     }
 }
 
-/// A change after which one token is not good any more, and which changes nothing else that was known: the end of it, or a new
-/// one in its place. When the answer comes, no worker believes it.
+/// A change after which one token is not good any more, or ends before long, and which changes nothing else that was known: the
+/// end of it, or a new one for it. When the answer comes, no worker believes what it knew of it.
 #[derive(Debug)]
 pub struct EndToken<Q> {
     /// The change.

@@ -1,5 +1,10 @@
 use super::*;
-use crate::auth_cache::{AuthCache, AuthReader, Authenticate, Credentials};
+use crate::auth_cache::{AuthCache, AuthReader, Authenticate, Credentials, EndToken, Login};
+use crate::db::queries::users::{GOES_ON, RenewToken};
+use crate::domain::Origin;
+use crate::fs::fake::FakeFs;
+use crate::registry::Settings;
+use crate::testing::Harness;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const SETTINGS: AuthSettings = AuthSettings {
@@ -139,4 +144,41 @@ async fn a_token_long_over_is_forgotten_and_no_other() {
     world.provider.purge().await.unwrap();
     assert_eq!(world.validate(&old.token).await, Validation::Invalid);
     assert!(matches!(world.validate(&recent.token).await, Validation::Valid { .. }));
+}
+
+/// With answers that are believed for longer than the minute.
+#[actix::test]
+async fn a_renewed_token_is_good_for_one_more_minute_and_no_worker_believes_it_longer() {
+    let hour = Duration::from_secs(3600);
+    let believing = |settings: &mut Settings| settings.auth.cache_ttl = 2 * hour;
+    let harness = Harness::start_with(Arc::new(FakeFs::default()), believing).await;
+    harness.registry().ensure_admin("admin", &Secret::new("right one")).await.unwrap();
+    let workers = [harness.worker.clone(), harness.registry().worker().await.unwrap()];
+    let (name, password) = ("admin".to_owned(), Secret::new("right one"));
+    let login = Login { name, password, code: None, address: None };
+    let old = workers[0].auth.ask(login).await.unwrap().token;
+    let new = new_token().unwrap();
+    // Whether each worker takes it, as a token and in a password's place.
+    let taken = async |token: &Secret| {
+        let mut taken = Vec::new();
+        for worker in &workers {
+            let basic = Credentials::Basic { name: "admin".to_owned(), password: token.clone() };
+            for credentials in [Credentials::Token(token.clone()), basic] {
+                taken.push(worker.auth.ask(Authenticate { credentials, address: None }).await.is_ok());
+            }
+        }
+        taken
+    };
+    assert_eq!(taken(&old).await, [true; 4]);
+    let (origin, now) = (Origin::default(), harness.clock.now());
+    let change =
+        RenewToken { old: old.token_hash(), new: new.token_hash(), life: hour, most: 9, origin, now };
+    workers[1].identity.ask(EndToken { change, token: old.token_hash() }).await.unwrap();
+    assert_eq!(taken(&old).await, [true; 4], "it ends at once");
+    harness.clock.advance(GOES_ON - Duration::from_millis(1));
+    assert_eq!((taken(&old).await, taken(&new).await), (vec![true; 4], vec![true; 4]));
+    harness.clock.advance(Duration::from_millis(1));
+    assert_eq!(taken(&old).await, [false; 4], "it goes on");
+    assert_eq!(taken(&new).await, [true; 4]);
+    harness.finish().await;
 }

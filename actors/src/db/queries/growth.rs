@@ -77,7 +77,7 @@ const KEEPS: &[&str] = &[
     "NoteTime",
     "PurgeAudit",
     "PurgeTokens",
-    // In place.
+    // As a login.
     "RenewToken",
     "RevokeRobotToken",
     "RevokeToken",

@@ -266,13 +266,19 @@ impl WriteQuery for InsertToken {
         if !self.password.is_of(stored.flatten().as_deref()) {
             return Ok(false);
         }
-        tx.prepare_cached(TOO_MANY)?.execute((&self.user_id, self.most.saturating_sub(1)))?;
+        drop_oldest_logins(tx, &self.user_id, self.most)?;
         tx.prepare_cached(
             "INSERT INTO tokens (hash, user_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute((self.hash, self.user_id, self.now.as_millis(), self.expires_at.as_millis()))?;
         Ok(true)
     }
+}
+
+/// Makes room for one more token of an account's logins where there are `most`: the oldest go.
+pub(super) fn drop_oldest_logins(tx: &Connection, user_id: &str, most: usize) -> Result<(), DbError> {
+    tx.prepare_cached(TOO_MANY)?.execute((user_id, most.saturating_sub(1)))?;
+    Ok(())
 }
 
 /// Ends a token's life now. It stays known, so that it can be told from one that lapsed.

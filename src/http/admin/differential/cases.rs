@@ -187,6 +187,7 @@ fn logins() -> Vec<Case> {
         json!({"username": "admin", "password": "not this one"}),
         json!({"username": "nobody", "password": "not this one"}),
         json!({"username": "", "password": ""}),
+        json!({"username": "admin", "password": "long enough", "totp_code": "123456"}),
     ])
 }
 
