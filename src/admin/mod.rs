@@ -18,6 +18,7 @@ pub mod page;
 pub mod principal;
 pub mod refusal;
 pub mod repositories;
+pub mod rights;
 pub mod rules;
 pub mod session;
 pub mod settings;

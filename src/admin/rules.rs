@@ -1,43 +1,24 @@
 //! Rules: who may do what, and what policy would say.
 
 mod draft;
-
-use std::collections::HashMap;
+mod ruling;
+mod trial;
 
 use mcr_actors::db::queries::audit::Audited;
 use mcr_actors::db::queries::policy_rules::{CreateRule, DeleteRule, RuleHistories, RuleHistory, UpdateRule};
-use mcr_actors::domain::{Event, EventName, Precondition, RepositoryName};
-use mcr_actors::policy::{Question, Rule, RuleId, Rules};
+use mcr_actors::domain::{Event, EventName, Precondition};
+use mcr_actors::policy::{Rule, RuleId, Rules};
 use serde_json::json;
 
 use super::call::Call;
 use super::door::{Asked, change_rules};
 use super::page::{Listed, Page};
-use super::principal;
 use super::refusal::{Reason, Refusal};
-use crate::model::{PolicyQuestion, RuleDraft, RuleModel};
+use crate::model::{PolicyTest, RuleDraft, RuleModel};
 
-/// A rule as it decides, and who wrote it when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ruling {
-    /// The rule.
-    pub rule: Rule,
-    /// Who wrote it; nothing of the built-in ones.
-    pub history: Option<RuleHistory>,
-}
-
-/// What policy says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whether it may be done.
-    pub allowed: bool,
-    /// Whether a rule decided: then it is the first of those that match.
-    pub by_rule: bool,
-    /// Every rule that matches, in the order in which they decide.
-    pub matching: Vec<Ruling>,
-}
-
-type Histories = HashMap<RuleId, RuleHistory>;
+pub use self::ruling::Ruling;
+pub(in crate::admin) use self::ruling::{Histories, ruling};
+pub use self::trial::{Comparison, Decided, Tested, Verdict};
 
 /// A rule in the words of the API.
 pub fn model(rule: &Rule, history: Option<&RuleHistory>) -> RuleModel {
@@ -59,12 +40,9 @@ pub fn model(rule: &Rule, history: Option<&RuleHistory>) -> RuleModel {
     }
 }
 
-async fn histories(call: &Call) -> Result<Histories, Refusal> {
+/// Who wrote the stored rules.
+pub(in crate::admin) async fn histories(call: &Call) -> Result<Histories, Refusal> {
     Ok(call.worker.db.read(RuleHistories).await?)
-}
-
-fn ruling(rule: &Rule, histories: &Histories) -> Ruling {
-    Ruling { rule: rule.clone(), history: histories.get(&rule.id).cloned() }
 }
 
 /// The rule as it is now, from the rules that decide.
@@ -170,21 +148,12 @@ pub async fn delete(call: &Call, id: RuleId, precondition: Precondition) -> Resu
     }
 }
 
-/// Tells what policy would say, and which rules match.
+/// Tells what policy would say to one question, and which rules match; or to many, by the rules as a draft would make them, too.
 ///
 /// # Errors
-/// When the action or the repository's name is none.
-pub async fn test(call: &Call, question: PolicyQuestion) -> Result<(Verdict, Asked), Refusal> {
-    let PolicyQuestion { principal: who, action, repository } = question;
-    let (principal, action) = (principal::described(who), draft::action("action", action)?);
-    let repository: Option<RepositoryName> = match repository.as_str() {
-        "" => None,
-        name => Some(name.parse().map_err(|error| Refusal::invalid("repository", error))?),
-    };
-    let question = Question { principal: &principal, action, repository: repository.as_ref() };
+/// When a word of a question or of the draft is none, they are too many, or the draft names a rule that is not there.
+pub async fn test(call: &Call, test: PolicyTest) -> Result<(Tested, Asked), Refusal> {
     let (rules, histories) = (call.worker.policy.ask(Rules).await?, histories(call).await?);
-    let decision = rules.decide(question);
-    let matching = rules.matching(question).map(|rule| ruling(rule, &histories)).collect();
-    let verdict = Verdict { allowed: decision.allowed, by_rule: decision.rule.is_some(), matching };
-    Ok((verdict, Asked::of_own_or_nothing()))
+    let tested = trial::answer(test, &rules, &histories).await?;
+    Ok((tested, Asked::of_own_or_nothing()))
 }

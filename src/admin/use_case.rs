@@ -53,6 +53,8 @@ use_cases! {
     ListRepositories: Anybody,
     /// A repository with its tags.
     ReadRepository: Anybody,
+    /// Who may do what to a repository, and by which rules.
+    ReadAccess: Admin,
     /// The end of a repository with all in it.
     DeleteRepository: Admin,
     /// A repository's tags.

@@ -35,6 +35,7 @@ pub(crate) const VERBS: &[(&str, &[&str])] = &[
     ("policy test", &["--action", "{}"]),
     ("policy update", &["7", "--role", "{}"]),
     ("renew", &[]),
+    ("repo access", &["{}"]),
     ("repo delete", &["{}"]),
     ("repo list", &[]),
     ("repo show", &["{}"]),
@@ -105,7 +106,7 @@ pub(crate) fn everything(name: &str, asked: &Asked, count: &AtomicU64) -> Answer
     // New entries come all the time; everything else is what it was.
     let one = thing(name, if asked.path.starts_with("/v1/audit") { number + 1 } else { 7 });
     let mut all = one.clone();
-    for list in ["items", "checks", "actors", "matching"] {
+    for list in ["items", "checks", "actors", "matching", "kinds", "rules"] {
         all[list] = json!([one]);
     }
     for below in ["principal", "rule", "running", "last", "totals", "disk", "gc"] {
@@ -119,6 +120,7 @@ pub(crate) fn everything(name: &str, asked: &Asked, count: &AtomicU64) -> Answer
     all["config"] = one.clone();
     all["tokens"] = json!({"total": 1, "items": [one]});
     all["tag_list"] = if is_first { json!([one, one]) } else { json!([]) };
+    all["accounts"] = json!({"total": 3, "items": [all]});
     let is_tag = asked.path.contains("tag");
     all["deleted"] = json!(if is_tag { "tag" } else { "repository" });
     Answer::json(&all)

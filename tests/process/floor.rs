@@ -125,7 +125,7 @@ fn admin(shape: AdminShape, method: &str, there: &There) -> (String, Value, &'st
         (Rule, "DELETE") => (path("", &there.rule.to_string()), none, &[200, 204]),
         (Repository, "GET") => (path("a", ""), none, &[200]),
         (Repository, "DELETE") => (path("b", ""), none, &[200, 204]),
-        (RepositoryTags | RepositoryManifests, "GET") => (path("a", ""), none, &[200]),
+        (RepositoryTags | RepositoryManifests | RepositoryAccess, "GET") => (path("a", ""), none, &[200]),
         // It went through the other door.
         (RepositoryManifest, "GET") => {
             (path("a", "").replace("{digest}", &digest(&there.image)), none, &[404])

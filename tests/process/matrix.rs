@@ -151,7 +151,7 @@ fn admin_granted(route: &AdminRoute, who: Who) -> &'static [u16] {
         (OwnTokens | Password, "POST") => &[400],
         (Logout, "POST") if who == Who::Anonymous => &[400],
         (Logout, "POST") => &[204],
-        (Repository | RepositoryTags | Rule | User, "GET") => &[404],
+        (Repository | RepositoryTags | RepositoryAccess | Rule | User, "GET") => &[404],
         (RepositoryManifests | RepositoryManifest, "GET") => &[404],
         (SweepItems, "GET") => &[200, 404],
         (Repository | RepositoryTag | User | Token | Upload | Rule, "DELETE") => &[404],

@@ -3,8 +3,10 @@
 //! The decision is pure ([`rules`]). [`Policy`] owns the rules; a [`PolicyReader`] on each worker's thread has a copy to
 //! decide with, which is replaced before a change is acknowledged.
 
+pub mod access;
 mod actor;
 pub mod builtin;
+pub mod draft;
 pub mod glob;
 pub mod rules;
 

@@ -1,6 +1,6 @@
 //! `policy`: rules, and what they would say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use mcr::model::RuleDraft;
@@ -160,12 +160,35 @@ pub(crate) struct Question {
     #[arg(long, default_value = "")]
     subject: String,
     /// What it wants to do, such as registry:pull
-    #[arg(long)]
-    action: String,
+    #[arg(long, required_unless_present = "questions")]
+    action: Option<String>,
     /// Where
     #[arg(long, default_value = "")]
     repository: String,
+    /// Ask the questions of a JSON file instead: a list, each with "principal", "action" and "repository"
+    #[arg(long, value_name = "FILE", value_parser = mcr::config::path_argument,
+        conflicts_with_all = ["action", "repository", "account_type", "roles", "subject"])]
+    questions: Option<PathBuf>,
+    /// Compare with the rules of a JSON file: "add" is a list of rules, "change" has fields by number, "remove" is a list of numbers
+    #[arg(long, value_name = "FILE", value_parser = mcr::config::path_argument)]
+    draft: Option<PathBuf>,
 }
+
+/// The JSON of a file.
+fn read(file: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))
+}
+
+/// The columns of answers that are compared.
+const COMPARED: &[Column] = &[
+    ("QUESTION", "question"),
+    ("NOW", "now"),
+    ("BY RULE", "rule"),
+    ("WITH THE DRAFT", "draft"),
+    ("BY RULE", "draft_rule"),
+    ("DIFFERS", "differs"),
+];
 
 fn path(id: i64) -> String {
     format!("/v1/policy/rules/{id}")
@@ -202,19 +225,65 @@ impl Policy {
     }
 }
 
+/// A decision in a word.
+fn word(decision: &Value) -> &'static str {
+    match decision["allowed"].as_bool() {
+        Some(true) => "allowed",
+        _ => "denied",
+    }
+}
+
+/// What each question is answered now and by the draft, and the rules that decide.
+fn compared(answer: &Value, output: &Output) {
+    let list = |key: &str| answer[key].as_array().cloned().unwrap_or_default();
+    let differing = list("differing");
+    let row = |(place, of): (usize, &Value)| {
+        let drafted = of["draft"].is_object().then(|| word(&of["draft"]));
+        let differs = differing.contains(&json!(place)).then_some("yes");
+        json!({
+            "question": place + 1, "now": word(&of["now"]), "rule": of["now"]["rule"], "draft": drafted,
+            "draft_rule": of["draft"]["rule"], "differs": differs,
+        })
+    };
+    output.table(&list("answers").iter().enumerate().map(row).collect(), COMPARED);
+    for (title, key) in
+        [("rules that decide now:", "rules"), ("rules that decide with the draft:", "draft_rules")]
+    {
+        if answer[key].is_array() {
+            say("");
+            say(title);
+            output.table(&answer[key], COLUMNS);
+        }
+    }
+}
+
 impl Question {
+    fn body(&self) -> anyhow::Result<Value> {
+        let mut body = match &self.questions {
+            Some(file) => json!({"questions": read(file)?}),
+            None => json!({
+                "principal": {"subject": self.subject, "account_type": self.account_type, "roles": self.roles},
+                "action": self.action,
+                "repository": self.repository,
+            }),
+        };
+        if let Some(file) = &self.draft {
+            body["draft"] = read(file)?;
+        }
+        Ok(body)
+    }
+
     fn ask(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
-        let body = json!({
-            "principal": {"subject": self.subject, "account_type": self.account_type, "roles": self.roles},
-            "action": self.action,
-            "repository": self.repository,
-        });
-        let answer = client.call(Method::POST, "/v1/policy/test", Some(&body))?;
+        let answer = client.call(Method::POST, "/v1/policy/test", Some(&self.body()?))?;
         if output.is_json() {
             output.one(&answer, &[]);
             return Ok(());
         }
-        let decision = if answer["allowed"] == json!(true) { "allowed" } else { "denied" };
+        if self.questions.is_some() || self.draft.is_some() {
+            compared(&answer, output);
+            return Ok(());
+        }
+        let decision = word(&answer);
         match answer["rule"]["id"].as_i64() {
             Some(id) => say(&format!("{decision} by rule {id}; all that match:")),
             None => say(&format!("{decision}: no rule matches")),

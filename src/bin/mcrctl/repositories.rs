@@ -1,7 +1,7 @@
 //! `repo` and `tag`.
 
 use bytesize::ByteSize;
-use mcr::http::admin::path::{repository_path, tag_path, tags_path};
+use mcr::http::admin::path::{access_path, repository_path, tag_path, tags_path};
 use serde_json::{Map, Value};
 use ureq::http::Method;
 
@@ -69,11 +69,89 @@ pub(crate) enum Repo {
         /// The repository
         name: String,
     },
+    /// Show who may do what to a repository, and by which rules
+    Access {
+        /// The repository
+        name: String,
+        /// Show at most so many accounts
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// Pass over so many accounts
+        #[arg(long, default_value_t = 0)]
+        offset: usize,
+    },
     /// Delete a repository with all in it
     Delete {
         /// The repository
         name: String,
     },
+}
+
+const ACCESS: &[Column] = &[
+    ("WHO", "name"),
+    ("ACCOUNT", "account_type"),
+    ("ROLES", "roles"),
+    ("PULL", "pull"),
+    ("PUSH", "push"),
+    ("DELETE", "delete"),
+];
+
+/// What is shown of a rule that decides.
+const RULES: &[Column] = &[
+    ("RULE", "id"),
+    ("PRIORITY", "priority"),
+    ("EFFECT", "effect"),
+    ("ROLES", "roles"),
+    ("ACCOUNTS", "account_types"),
+    ("ACTIONS", "actions"),
+    ("REPOSITORIES", "repositories"),
+    ("DESCRIPTION", "description"),
+];
+
+/// Somebody with what they may do in words: yes or no, and by which rule.
+fn with_rights(mut somebody: Value, name: Value) -> Value {
+    for action in ["pull", "push", "delete"] {
+        let decision = &somebody[action];
+        let word = if decision["allowed"] == true { "yes" } else { "no" };
+        let rule = decision["rule"].as_i64().map(|rule| format!(" ({rule})")).unwrap_or_default();
+        somebody[action] = format!("{word}{rule}").into();
+    }
+    somebody["name"] = name;
+    somebody
+}
+
+/// Accounts, each followed by its robot tokens that have other roles.
+fn accounts(access: &Value) -> Value {
+    let items = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    let all = items(&access["accounts"]["items"]).into_iter().flat_map(|account| {
+        let (name, kind) =
+            (account["name"].as_str().unwrap_or_default().to_owned(), account["account_type"].clone());
+        let off = if account["disabled"] == true { " (switched off)" } else { "" };
+        let tokens = items(&account["tokens"]).into_iter().map(|mut tokens| {
+            let count = tokens["total"].as_u64().unwrap_or_default();
+            tokens["account_type"] = kind.clone();
+            with_rights(tokens, format!("{name}: {count} robot tokens").into())
+        });
+        let tokens: Vec<Value> = tokens.collect();
+        [with_rights(account, format!("{name}{off}").into())].into_iter().chain(tokens)
+    });
+    all.collect()
+}
+
+fn show_access(access: &Value, output: &Output) {
+    let kinds = access["kinds"].as_array().into_iter().flatten();
+    let kinds: Value = kinds.map(|kind| with_rights(kind.clone(), "anybody".into())).collect();
+    output.table(&kinds, ACCESS);
+    if access["accounts"].is_object() {
+        say("");
+        output.table(&accounts(access), ACCESS);
+        let (total, shown) = (access["accounts"]["total"].as_u64(), access["accounts"]["items"].as_array());
+        if total > shown.map(|shown| shown.len() as u64) {
+            say("there are more accounts; --offset and --limit show them");
+        }
+    }
+    say("");
+    output.table(&access["rules"], RULES);
 }
 
 /// What the server says that it deleted.
@@ -157,6 +235,15 @@ impl Repo {
                 output.one(&repository, COLUMNS);
                 say("");
                 output.stream(all_in_words(tags), TAGS)?;
+            }
+            Self::Access { name, limit, offset } => {
+                let path = access_path(name);
+                let access = client.get(&format!("{path}?n={limit}&offset={offset}"))?;
+                if output.is_json() {
+                    output.one(&access, &[]);
+                } else {
+                    show_access(&access, output);
+                }
             }
             Self::Delete { name } => {
                 output.confirm(&format!("delete the repository {name} with all in it"))?;

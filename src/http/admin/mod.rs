@@ -15,6 +15,7 @@ pub mod openapi;
 pub mod path;
 pub mod policy;
 pub mod repositories;
+pub mod rights;
 pub mod routes;
 pub mod session;
 pub mod snapshots;

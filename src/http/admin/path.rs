@@ -3,7 +3,7 @@
 //! A slash in a repository's name is written as `%2F`: [`repository_path`] and [`tag_path`] do. Written as it is, it is read
 //! too, and then `tags` before the last part always begins a tag: `team/tags/v1` is the tag `v1` of `team`, and the repository
 //! of that name is `team%2Ftags%2Fv1`. Likewise `tags` as the last part always is the list of tags: `team/tags` that of `team`. After
-//! `tags` the same holds for `manifests`. So no path names two things.
+//! `tags` the same holds for `manifests`, and `access` as the last part always is who may do what. So no path names two things.
 
 use std::borrow::Cow;
 
@@ -55,6 +55,7 @@ macro_rules! targets {
                     Self::Repository(repository)
                     | Self::RepositoryTags(repository)
                     | Self::RepositoryTag(TagOf { repository, .. })
+                    | Self::RepositoryAccess(repository)
                     | Self::RepositoryManifests(repository)
                     | Self::RepositoryManifest(ManifestOf { repository, .. }) => Some(repository),
                     _ => None,
@@ -109,6 +110,8 @@ targets! {
     Repository(RepositoryName) = "/v1/repositories/{name}",
     /// Its tags.
     RepositoryTags(RepositoryName) = "/v1/repositories/{name}/tags",
+    /// Who may do what to it.
+    RepositoryAccess(RepositoryName) = "/v1/repositories/{name}/access",
     /// A tag of it.
     RepositoryTag(TagOf) = "/v1/repositories/{name}/tags/{tag}",
     /// Its manifests.
@@ -241,6 +244,7 @@ fn parse_repository(raw: &str) -> Result<Target, PathError> {
             let (repository, tag) = (name.join("/").parse()?, tag.parse()?);
             Ok(Target::RepositoryTag(TagOf { repository, tag }))
         }
+        [name @ .., "access"] if !name.is_empty() => Ok(Target::RepositoryAccess(name.join("/").parse()?)),
         [name @ .., "tags"] if !name.is_empty() => Ok(Target::RepositoryTags(name.join("/").parse()?)),
         [name @ .., "manifests", digest] if !name.is_empty() => {
             let (repository, digest) = (name.join("/").parse()?, digest.parse()?);
@@ -266,6 +270,11 @@ pub fn repository_path(name: &str) -> String {
 /// The path of a repository's tags.
 pub fn tags_path(name: &str) -> String {
     format!("{}/tags", repository_path(name))
+}
+
+/// The path of who may do what to a repository.
+pub fn access_path(name: &str) -> String {
+    format!("{}/access", repository_path(name))
 }
 
 /// The path of a repository's tag.
@@ -337,6 +346,7 @@ mod tests {
         let part = prop_oneof![
             prop::sample::select(vec![
                 "tags",
+                "access",
                 "list",
                 "manifests",
                 "blobs",
@@ -357,7 +367,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_two_resources_share_a_path(one in name(), other in name(), tag in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,6}|tags|list") {
+        fn no_two_resources_share_a_path(one in name(), other in name(), tag in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,6}|tags|list|access") {
             let paths = |name: &str| {
                 let repository: RepositoryName = name.parse().unwrap();
                 let tagged = TagOf { repository: repository.clone(), tag: tag.parse().unwrap() };
@@ -365,6 +375,7 @@ mod tests {
                 [
                     (repository_path(name), Target::Repository(repository.clone())),
                     (tags_path(name), Target::RepositoryTags(repository.clone())),
+                    (access_path(name), Target::RepositoryAccess(repository.clone())),
                     (tag_path(name, &tag), Target::RepositoryTag(tagged)),
                     (manifests_path(name), Target::RepositoryManifests(repository)),
                     (manifest_path(name, &digest().to_string()), Target::RepositoryManifest(manifest)),
@@ -382,9 +393,9 @@ mod tests {
             }
             // With slashes as they are it is read the one way that is documented.
             let raw = parse(&format!("/v1/repositories/{one}/tags/{tag}"));
-            prop_assert_eq!(raw, Ok(ours[2].1.clone()));
+            prop_assert_eq!(raw, Ok(ours[3].1.clone()));
             let raw = parse(&format!("/v1/repositories/{one}/manifests/{}", digest()));
-            prop_assert_eq!(raw, Ok(ours[4].1.clone()));
+            prop_assert_eq!(raw, Ok(ours[5].1.clone()));
         }
 
         #[test]

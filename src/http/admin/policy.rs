@@ -2,25 +2,53 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
-use mcr_actors::policy::RuleId;
+use mcr_actors::policy::{Decision, RuleId};
 
 use super::call::AdminCall;
 use super::changed::Changed;
 use super::path::Target;
 use super::{json, listed, not_found, page};
-use crate::admin::rules::{self, Ruling, Verdict};
+use crate::admin::rules::{self, Comparison, Decided, Ruling, Tested, Verdict};
 use crate::http::error::ApiError;
 use crate::http::precondition::{entity_tag, precondition};
-use crate::model::{List, PolicyAnswer, PolicyQuestion, Problem, RuleDraft, RuleModel};
+use crate::model::{
+    ComparedAnswer, DecisionModel, List, PolicyAnswer, PolicyComparison, PolicyTest, PolicyTestAnswer,
+    Problem, RuleDraft, RuleModel,
+};
 
 pub(super) fn model(ruling: Ruling) -> RuleModel {
     rules::model(&ruling.rule, ruling.history.as_ref())
 }
 
-pub(super) fn answer_model(verdict: Verdict) -> PolicyAnswer {
+fn answer_model(verdict: Verdict) -> PolicyAnswer {
     let matching: Vec<RuleModel> = verdict.matching.into_iter().map(model).collect();
     let rule = matching.first().filter(|_| verdict.by_rule).cloned();
     PolicyAnswer { allowed: verdict.allowed, rule, matching }
+}
+
+pub(super) fn decision(decision: Decision) -> DecisionModel {
+    DecisionModel { allowed: decision.allowed, rule: decision.rule.map(|rule| rule.0) }
+}
+
+fn comparison_model(comparison: Comparison) -> PolicyComparison {
+    let Comparison { answers, rules, draft_rules } = comparison;
+    let models = |rules: Vec<Ruling>| rules.into_iter().map(model).collect();
+    let differing = answers.iter().enumerate().filter(|(_, answer)| answer.differs()).map(|(place, _)| place);
+    let compared =
+        |answer: &Decided| ComparedAnswer { now: decision(answer.now), draft: answer.draft.map(decision) };
+    PolicyComparison {
+        answers: answers.iter().map(compared).collect(),
+        differing: differing.collect(),
+        rules: models(rules),
+        draft_rules: draft_rules.map(models),
+    }
+}
+
+pub(super) fn tested_model(tested: Tested) -> PolicyTestAnswer {
+    match tested {
+        Tested::One(verdict) => PolicyTestAnswer::One(answer_model(verdict)),
+        Tested::Many(comparison) => PolicyTestAnswer::Many(comparison_model(comparison)),
+    }
 }
 
 fn target(call: &AdminCall) -> Result<RuleId, ApiError> {
@@ -89,12 +117,14 @@ pub async fn delete(call: &mut AdminCall) -> Result<Changed, ApiError> {
     Ok(Changed::after(asked, HttpResponse::NoContent().finish()))
 }
 
-/// Tells what policy would say, and which rules match.
-#[utoipa::path(post, path = "/v1/policy/test", tag = "policy", request_body = PolicyQuestion, responses(
-    (status = 200, body = PolicyAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
+/// Tells what policy would say to a question (`principal`, `action`, `repository`), and which rules match. Asked many `questions`, a
+/// thousand at most, or with a `draft` of rules to add, to change and to leave out, it tells of each what decides now, what would by
+/// the draft, and which differ. Nothing is changed.
+#[utoipa::path(post, path = "/v1/policy/test", tag = "policy", request_body = PolicyTest, responses(
+    (status = 200, body = PolicyTestAnswer), (status = 409, body = Problem), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 413, body = Problem)))]
 pub async fn test(call: &mut AdminCall) -> Result<Changed, ApiError> {
-    let question: PolicyQuestion = json(call)?;
-    let (verdict, asked) = rules::test(&call.plain(), question).await?;
-    Ok(Changed::after(asked, HttpResponse::Ok().json(answer_model(verdict))))
+    let test: PolicyTest = json(call)?;
+    let (tested, asked) = rules::test(&call.plain(), test).await?;
+    Ok(Changed::after(asked, HttpResponse::Ok().json(tested_model(tested))))
 }

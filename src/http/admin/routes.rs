@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::call::{Admin, AdminCall, admit};
 use super::path::{self, PathError, Shape};
 use super::{
-    audit, gc, manifests, oneself, openapi, policy, repositories, session, snapshots, system, tags, tokens,
-    uploads, users,
+    audit, gc, manifests, oneself, openapi, policy, repositories, rights, session, snapshots, system, tags,
+    tokens, uploads, users,
 };
 use crate::admin::access::Access;
 use crate::admin::refusal::{Kind, Refusal};
@@ -54,6 +54,7 @@ pub static ROUTES: &[Route] = routes! { UseCase:
     GET    RepositoryManifests ListManifests => manifests::list;
     GET    RepositoryManifest ReadManifest => manifests::show;
     // administrators
+    GET    RepositoryAccess ReadAccess    => rights::show;
     DELETE Repository    DeleteRepository => repositories::delete;
     DELETE RepositoryTag DeleteTag        => repositories::delete_tag;
     GET    Users         ListUsers        => users::list;

@@ -12,7 +12,10 @@ use uuid::Uuid;
 pub use self::error::UserError;
 pub use self::live::{LiveToken, LiveTokens};
 pub use self::renewal::{GOES_ON, RENEWED, RenewToken};
-pub use self::tokens::{CreateToken, FindOwnToken, ListOwnTokens, ListTokens, RevokeRobotToken, RobotToken};
+pub use self::tokens::{
+    CreateToken, FindOwnToken, ListOwnTokens, ListTokens, RevokeRobotToken, RobotToken, TokenWithRoles,
+    TokensWithRoles,
+};
 use super::identity::{Account, insert_account, roles, taken_by};
 use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
 use crate::domain::{

@@ -93,6 +93,11 @@ fn once() -> Vec<Case> {
 pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
     use UseCase as U;
     match use_case {
+        U::ReadAccess => {
+            let few = Case { name: "team/app", n: Some(1), offset: Some(2), ..Case::default() };
+            let far = Case { name: "team/app", offset: Some(1_000_001), ..Case::default() };
+            [named(["team/app", "nothing"]), vec![few, far]].concat()
+        }
         U::ReadHealth | U::ReadReadiness | U::ReadSystem => once(),
         U::LogOut | U::ReadCaller | U::DescribeApi => once(),
         U::LogIn => logins(),
@@ -278,5 +283,12 @@ fn questions() -> Vec<Case> {
         json!({"principal": {"account_type": "system"}, "action": "registry:pull", "repository": "team/app"}),
         json!({"principal": who(), "action": "registry:eat"}),
         json!({"principal": who(), "action": "registry:pull", "repository": "NOT A NAME"}),
+        json!({"principal": who(), "action": "registry:pull", "repository": "team/app", "draft": {"remove": [1, 2]}}),
+        json!({"questions": [{"principal": who(), "action": "registry:catalog"}], "draft": {"change": {"1": {"enabled": false}}}}),
+        json!({"questions": [{"principal": who(), "action": "registry:eat"}]}),
+        json!({"questions": [], "draft": {"remove": [-1]}}),
+        json!({"questions": [], "draft": {"add": [{"effect": "allow"}]}}),
+        json!({"questions": [], "action": "registry:catalog"}),
+        json!({"draft": {}}),
     ])
 }

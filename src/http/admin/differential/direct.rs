@@ -16,8 +16,8 @@ use crate::admin::page::Page;
 use crate::admin::refusal::Refusal;
 use crate::admin::use_case::UseCase;
 use crate::admin::{
-    audit, collection, manifests, oneself, repositories, rules, session, snapshots, system, tags, tokens,
-    uploads, users,
+    audit, collection, manifests, oneself, repositories, rights, rules, session, snapshots, system, tags,
+    tokens, uploads, users,
 };
 use crate::http::admin as rest;
 use crate::model::{Deleted, Health, SnapshotStarted, SweepStarted};
@@ -63,9 +63,7 @@ pub(super) async fn answer(
 ) -> Result<Value, Refusal> {
     use UseCase as U;
     Ok(match use_case {
-        U::ReadHealth => system::health(call).await.map(|()| said(Health { status: "ok".into() }))?,
-        U::ReadReadiness => said(rest::system::ready_model(system::readiness(call).await?)),
-        U::ReadSystem => said(rest::system::model(system::show(call).await?)),
+        U::ReadHealth | U::ReadReadiness | U::ReadSystem | U::ListActors => of_system(use_case, call).await?,
         U::LogIn => said(rest::session::login_model(&session::log_in(call, body(case)).await?.0)),
         U::LogOut => gone(session::log_out(call, shown).await?),
         U::ReadCaller => said(rest::session::me_model(&session::who(call).await?)),
@@ -90,15 +88,13 @@ pub(super) async fn answer(
             let (name, digest) = (case.name.parse().unwrap(), case.digest.parse().unwrap());
             said(rest::manifests::detail(manifests::show(call, name, digest).await?))
         }
-        U::ListRepositories | U::ReadRepository | U::DeleteRepository | U::DeleteTag => {
+        U::ListRepositories | U::ReadRepository | U::ReadAccess | U::DeleteRepository | U::DeleteTag => {
             of_repositories(use_case, call, case).await?
         }
         U::ListUsers | U::CreateUser | U::ReadUser | U::UpdateUser | U::DeleteUser => {
             of_users(use_case, call, case).await?
         }
-        U::ListTokens => said(rest::listed(tokens::list(call, page(case)?).await?, rest::tokens::model)),
-        U::CreateToken => said(rest::tokens::made_model(tokens::create(call, body(case)).await?.0)),
-        U::RevokeToken => gone(tokens::revoke(call, case.id.clone()).await?),
+        U::ListTokens | U::CreateToken | U::RevokeToken => of_tokens(use_case, call, case).await?,
         U::ListUploads => said(rest::listed(uploads::list(call, page(case)?).await?, rest::uploads::model)),
         U::CancelUpload => gone(uploads::cancel(call, case.id.parse().unwrap()).await?),
         U::StartSweep | U::StopSweep | U::ReadCollector | U::ListSweeps | U::ListFindings => {
@@ -114,10 +110,28 @@ pub(super) async fn answer(
             let entries = audit::list(call, audit::Wanted { filter, place, page, is_whole }).await?;
             said(rest::audit::list_model(entries, None))
         }
-        U::ListActors => said(rest::system::actors_model(system::actors(call).await?)),
         U::ListRules | U::CreateRule | U::ReadRule | U::UpdateRule | U::DeleteRule | U::TestRules => {
             of_rules(use_case, call, case).await?
         }
+    })
+}
+
+async fn of_system(use_case: UseCase, call: &Call) -> Result<Value, Refusal> {
+    Ok(match use_case {
+        UseCase::ReadHealth => system::health(call).await.map(|()| said(Health { status: "ok".into() }))?,
+        UseCase::ReadReadiness => said(rest::system::ready_model(system::readiness(call).await?)),
+        UseCase::ReadSystem => said(rest::system::model(system::show(call).await?)),
+        _ => said(rest::system::actors_model(system::actors(call).await?)),
+    })
+}
+
+async fn of_tokens(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, Refusal> {
+    Ok(match use_case {
+        UseCase::ListTokens => {
+            said(rest::listed(tokens::list(call, page(case)?).await?, rest::tokens::model))
+        }
+        UseCase::CreateToken => said(rest::tokens::made_model(tokens::create(call, body(case)).await?.0)),
+        _ => gone(tokens::revoke(call, case.id.clone()).await?),
     })
 }
 
@@ -145,6 +159,7 @@ async fn of_repositories(use_case: UseCase, call: &Call, case: &Case) -> Result<
             let wanted = repositories::Wanted { part, prefix, order, after: None, page };
             said(rest::repositories::list_model(repositories::list(call, wanted).await?, None))
         }
+        UseCase::ReadAccess => said(rest::rights::model(rights::show(call, name(), page(case)?).await?)),
         UseCase::ReadRepository => {
             said(rest::repositories::detail(repositories::show(call, name(), String::new()).await?))
         }
@@ -200,6 +215,6 @@ async fn of_rules(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, 
         UseCase::ReadRule => said(model(rules::show(call, rule(case)).await?)),
         UseCase::UpdateRule => said(model(rules::update(call, rule(case), body(case), seen(case)).await?.0)),
         UseCase::DeleteRule => gone(rules::delete(call, rule(case), seen(case)).await?),
-        _ => said(rest::policy::answer_model(rules::test(call, body(case)).await?.0)),
+        _ => said(rest::policy::tested_model(rules::test(call, body(case)).await?.0)),
     })
 }

@@ -147,6 +147,51 @@ impl ReadQuery for FindOwnToken {
     }
 }
 
+/// The robot tokens of some accounts that are good and have roles of their own: for each its account, what it is for, and what of
+/// its roles its account has.
+#[derive(Debug)]
+pub struct TokensWithRoles {
+    /// The accounts, each with its roles.
+    pub users: Vec<(String, Vec<String>)>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A robot token with roles of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenWithRoles {
+    /// The account's id.
+    pub user_id: String,
+    /// What it is for.
+    pub name: String,
+    /// Its roles.
+    pub roles: Vec<String>,
+}
+
+const WITH_ROLES: &str = "SELECT name, roles FROM tokens
+  WHERE user_id = ?1 AND id IS NOT NULL AND revoked_at IS NULL AND expires_at > ?2 AND roles IS NOT NULL ORDER BY name";
+
+impl ReadQuery for TokensWithRoles {
+    type Output = Vec<TokenWithRoles>;
+
+    fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        let mut statement = db.prepare_cached(WITH_ROLES)?;
+        let mut found = Vec::new();
+        for (user_id, of_user) in self.users {
+            let rows = statement.query_map((&user_id, self.now.as_millis()), |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })?;
+            for row in rows {
+                let (name, own) = row?;
+                let own = roles(own)?;
+                let roles = of_user.iter().filter(|role| own.contains(role)).cloned().collect();
+                found.push(TokenWithRoles { user_id: user_id.clone(), name, roles });
+            }
+        }
+        Ok(found)
+    }
+}
+
 fn find_token(db: &Connection, id: &str) -> Result<RobotToken, UserError> {
     let found = db
         .prepare_cached(&format!(
@@ -278,5 +323,32 @@ mod tests {
             .unwrap();
         let plan = plan.join("; ");
         assert!(!plan.contains("SCAN"), "{plan}");
+    }
+
+    #[test]
+    fn tokens_with_roles_of_their_own_are_found_by_their_account_while_they_are_good() {
+        let db = database();
+        db.execute_batch(
+            "INSERT INTO users (id, name, account_type, roles, created_at, updated_at)
+             VALUES ('1', 'ada', 'human', '[\"dev\",\"ops\"]', 0, 0), ('2', 'bob', 'human', '[]', 0, 0);
+             INSERT INTO tokens (hash, user_id, created_at, expires_at, id, name, roles, revoked_at) VALUES
+                (x'01', '1', 0, 9, 'a', 'part', '[\"ops\",\"lost\"]', NULL), (x'02', '1', 0, 9, 'b', 'whole', NULL, NULL),
+                (x'03', '1', 0, 9, 'c', 'revoked', '[]', 1), (x'04', '1', 0, 5, 'd', 'lapsed', '[]', NULL),
+                (x'05', '2', 0, 9, 'e', 'other', '[\"dev\"]', NULL), (x'06', '1', 0, 9, NULL, NULL, NULL, NULL);",
+        )
+        .unwrap();
+        let roles = ["dev", "ops"].map(str::to_owned).to_vec();
+        let users = vec![("1".to_owned(), roles), ("nobody".to_owned(), Vec::new())];
+        let found = TokensWithRoles { users, now: Timestamp::from_millis(5) }.run(&db).unwrap();
+        let part = TokenWithRoles {
+            user_id: "1".to_owned(),
+            name: "part".to_owned(),
+            roles: vec!["ops".to_owned()],
+        };
+        assert_eq!(found, [part]);
+        let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {WITH_ROLES}")).unwrap();
+        let plan = plan.query_map(("1", 0), |row| row.get::<_, String>(3)).unwrap();
+        let plan = plan.collect::<Result<Vec<_>, _>>().unwrap().join("; ");
+        assert!(plan.contains("USING INDEX tokens_of_robots (user_id=? AND expires_at>?)"), "{plan}");
     }
 }
