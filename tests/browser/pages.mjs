@@ -18,6 +18,12 @@ const pages = {
   image: `/r/team/app/-/m/${DIGEST}?tag=v2`,
   index: "/r/team/sub/index/-/t/platforms",
   chart: "/r/charts/web/-/t/1.2.3",
+  overview: "/",
+  collection: "/gc",
+  uploads: "/uploads",
+  audit: "/audit",
+  "audit-of-one": "/audit?event_type=manifest_pushed",
+  oneself: "/me",
   missing: "/r/none",
 };
 const sizes = { wide: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
@@ -49,7 +55,8 @@ const signIn = async (page, name, password) => {
   await page.fill("#username", name);
   await page.fill("#password", password);
   await page.click("main button[type=submit]");
-  await page.waitForURL(`${WEB}/repositories`);
+  await page.waitForURL((url) => url.pathname !== "/login");
+  await page.goto(`${WEB}/repositories`);
 };
 
 // What axe finds, by its own engine in a world apart, so that the policy of the page holds.
@@ -136,11 +143,26 @@ for (const colorScheme of ["light", "dark"]) {
   await page.fill("#q", `${HOST}/team/app:v2`);
   await page.press("#q", "Enter");
   check((await page.textContent("main")).includes("/bin/app"), "the search leads to an image without a script");
+  await page.goto(`${WEB}/me`);
+  await page.fill("#name", "ci");
+  await page.click("form[action='/me/tokens'] button");
+  check((await page.textContent("#made")).startsWith("mcr_"), "a token is made without a script");
   await page.click("form.me button");
   check(page.url().endsWith("/login"), "signing out leads to the login without a script");
-  await page.goBack();
   await page.goto(`${WEB}/repositories`);
   check(page.url().includes("/login"), "nothing is shown after signing out");
+  await made.close();
+}
+
+// A sweep without a script, watched to its end by a page that is fetched again.
+{
+  const made = await context({ javaScriptEnabled: false });
+  const page = await open(made, () => "a sweep");
+  await signIn(page, "admin", PASSWORD);
+  await page.goto(`${WEB}/gc`);
+  await page.getByRole("button", { name: "Dry run" }).click();
+  await page.getByText("the last that ended").waitFor();
+  check((await page.textContent("main")).includes("Would free"), "a dry run says what it would free");
   await made.close();
 }
 

@@ -16,8 +16,30 @@ const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded")
 const OURS: (&str, &str) = ("Sec-Fetch-Site", "same-origin");
 
 /// Every page that asks for somebody, with names in the places of its parts.
-const PAGES: [&str; 6] =
-    ["/", "/repositories", "/search?q=a", "/r/team/app", "/r/team/app/-/t/v1", "/r/team/app/-/m/sha256:00"];
+const PAGES: [&str; 11] = [
+    "/",
+    "/repositories",
+    "/search?q=a",
+    "/r/team/app",
+    "/r/team/app/-/t/v1",
+    "/r/team/app/-/m/sha256:00",
+    "/uploads",
+    "/audit",
+    "/gc",
+    "/gc/sweeps/1",
+    "/me",
+];
+
+/// Every form, with what is asked of the registry by it.
+const FORMS: [&str; 7] = [
+    "/logout",
+    "/uploads/00000000-0000-0000-0000-000000000000/cancel",
+    "/gc/start",
+    "/gc/stop",
+    "/me/password",
+    "/me/tokens",
+    "/me/tokens/1/end",
+];
 
 /// The program with the pages of a registry.
 struct Web {
@@ -138,7 +160,7 @@ fn nobody_sees_anything_without_signing_in() {
     let web = Web::of(&data, server.address);
     let mut browser = web.browser();
     let unknown = ["/unknown", "/r/", "/static/none.css", "/v1/repositories", "/v2/", "/..%2f", "/%ff"];
-    for path in PAGES.iter().chain(&unknown) {
+    for path in PAGES.iter().chain(&FORMS).chain(&unknown) {
         for (method, headers) in
             [("GET", &[][..]), ("HEAD", &[]), ("POST", &[FORM, OURS]), ("DELETE", &[OURS])]
         {
@@ -217,8 +239,10 @@ fn only_a_page_of_ours_changes_anything() {
     ] {
         let mut all = vec![FORM];
         all.extend(&headers);
-        let answer = browser.send("POST", "/logout", &all, "");
-        assert_eq!(answer.status, 403, "{headers:?}");
+        for form in FORMS {
+            let answer = browser.send("POST", form, &all, "name=x&old=x&new=x&again=x");
+            assert_eq!(answer.status, 403, "{form} {headers:?}");
+        }
         let answer = browser.send("POST", "/login", &all, "username=admin&password=x");
         assert_eq!(answer.status, 403, "{headers:?}");
     }
@@ -253,6 +277,15 @@ fn a_person_sees_what_policy_shows_them() {
         assert!((400..500).contains(&answer.status), "{hidden}: {}", answer.status);
         assert!(answer.text().contains("x-request-id") || answer.header("x-request-id").is_some());
     }
+    // What is an administrator's is neither offered nor given.
+    assert!(!list.contains("href=\"/gc\"") && !list.contains("href=\"/audit\""));
+    for path in ["/uploads", "/audit", "/gc", "/gc/sweeps/1"] {
+        assert_eq!(ada.get(path).status, 403, "{path}");
+    }
+    for form in ["/gc/start", "/gc/stop", "/uploads/00000000-0000-0000-0000-000000000000/cancel"] {
+        assert_eq!(ada.post(form, &[]).status, 403, "{form}");
+    }
+    assert_eq!(ada.get("/").location(), "/repositories");
     let mut boss = web.browser();
     boss.sign_in("admin", &password(&server));
     assert!(
@@ -295,6 +328,85 @@ fn an_image_is_shown_with_how_it_was_made() {
     }
 }
 
+#[test]
+fn an_administrator_sweeps_and_sees_what_happened() {
+    let data = Data::new();
+    let server = data.start(MANY);
+    let web = Web::of(&data, server.address);
+    let mut client = server.client();
+    push(&mut client, "team/app", "v1", &image(), &json!({}));
+    assert_eq!(client.request("POST", "/v2/team/app/blobs/uploads/", &[], b"").status, 202);
+    let mut browser = web.browser();
+    browser.sign_in("admin", &password(&server));
+    let overview = browser.page("/");
+    assert!(overview.contains("Saved by sharing") && overview.contains("manifest pushed"), "{overview}");
+    let started = browser.post("/gc/start", &[("dry_run", "true")]);
+    assert_eq!((started.status, started.location().as_str()), (303, "/gc"));
+    let mut page = browser.page("/gc");
+    for _ in 0..500 {
+        if page.contains("the last that ended") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        page = browser.page("/gc");
+    }
+    assert!(page.contains("What it found") && page.contains("dry run"), "{page}");
+    assert!(browser.page("/gc/sweeps/1").contains("Nothing would go."));
+    assert_eq!(browser.post("/gc/stop", &[]).status, 409, "nothing runs");
+    let found = browser.page("/audit?event_type=gc_started&actor=admin");
+    assert!(found.contains("gc started") && !found.contains("manifest pushed"), "{found}");
+    assert!(browser.page("/audit?repository=none").contains("Nothing like that happened."));
+    let uploads = browser.page("/uploads");
+    let cancel =
+        uploads.split('"').find(|text| text.starts_with("/uploads/") && text.ends_with("/cancel")).unwrap();
+    assert_eq!(browser.post(cancel, &[]).location(), "/uploads");
+    assert!(browser.page("/uploads").contains("Nobody pushes in parts"));
+}
+
+#[test]
+fn a_person_sees_to_what_is_their_own() {
+    let data = Data::new();
+    let server = data.start(MANY);
+    let web = Web::of(&data, server.address);
+    let user = json!({"name": "ada", "account_type": "human", "password": "long enough", "roles": ["dev"]});
+    expect(&mut server.client(), 201, "POST", "/v1/users", user);
+    let (mut ada, mut elsewhere) = (web.browser(), web.browser());
+    ada.sign_in("ada", "long enough");
+    elsewhere.sign_in("ada", "long enough");
+    let made = ada.post("/me/tokens", &[("name", "ci"), ("expires_in", "168h")]);
+    let text = made.text();
+    let token = text
+        .split(['<', '>'])
+        .find(|text| text.starts_with("mcr_"))
+        .unwrap_or_else(|| panic!("it is not shown: {text}"));
+    assert_eq!(made.status, 200);
+    let mut robot = server.stranger().authorized(&format!("Bearer {token}"));
+    assert_eq!(robot.get("/v2/").status, 200);
+    let page = ada.page("/me");
+    assert!(!page.contains(token), "it is shown once");
+    let end = page.split('"').find(|text| text.starts_with("/me/tokens/") && text.ends_with("/end")).unwrap();
+    assert_eq!(ada.post(end, &[]).location(), "/me");
+    assert_eq!(robot.get("/v2/").status, 401);
+    let long = ada.post("/me/tokens", &[("name", "x"), ("expires_in", "for ever")]);
+    assert!(long.status == 200 && long.text().contains("token-problem"), "{}", long.text());
+    let change = |old, new, again| [("old", old), ("new", new), ("again", again)];
+    let said = |answer: Response| answer.text();
+    assert!(
+        said(ada.post("/me/password", &change("long enough", "another one", "another two")))
+            .contains("differ")
+    );
+    assert!(
+        said(ada.post("/me/password", &change("wrong", "another one", "another one")))
+            .contains("password-problem")
+    );
+    let changed = said(ada.post("/me/password", &change("long enough", "another one", "another one")));
+    assert!(changed.contains("Your password is changed."), "{changed}");
+    assert!(!changed.contains("another one"));
+    assert_eq!(ada.get("/me").status, 200);
+    // Who was known a moment ago is asked for again where something is shown.
+    assert_eq!(elsewhere.get("/repositories").status, 303);
+}
+
 /// Whatever somebody pushed or typed, it is text.
 #[test]
 fn what_strangers_wrote_is_inert() {
@@ -319,6 +431,8 @@ fn what_strangers_wrote_is_inert() {
         format!("/login?next={typed}"),
         format!("/r/{typed}"),
         format!("/r/team/app/-/m/{typed}"),
+        format!("/audit?actor={typed}&tag={typed}&cursor={typed}"),
+        format!("/gc/sweeps/{typed}?offset={typed}"),
     ];
     for path in pages {
         let text = browser.get(&path).text();

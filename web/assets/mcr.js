@@ -38,7 +38,8 @@ for (const box of document.querySelectorAll("[data-clients]")) {
 }
 
 // Keys: / searches, g and a letter goes, j and k move among rows, ? tells of them.
-const places = { r: "/repositories" };
+const places = { r: "/repositories", m: "/me" };
+if (document.querySelector('.side a[href="/gc"]')) Object.assign(places, { o: "/", a: "/audit", c: "/gc", u: "/uploads" });
 let leads = false;
 
 const rowLinks = () => [...document.querySelectorAll("tbody a.name")].filter((link) => link.offsetParent);

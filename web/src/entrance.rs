@@ -1,13 +1,17 @@
 //! The way that every request takes: its page is found, its person, whether it comes from a page of ours; then it is answered.
 
+use std::io::Write as _;
 use std::rc::Rc;
 
+use actix_web::body::{BoxBody, MessageBody as _};
 use actix_web::cookie::time::Duration as Span;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures_util::StreamExt;
 use mcr_api::{LoginAnswer, Me};
 use percent_encoding::percent_decode_str;
@@ -25,6 +29,8 @@ use crate::site::Site;
 use crate::visit::{Parts, Reply, Visit};
 use crate::{asset, clock};
 
+/// From how many bytes on a page is compressed.
+const WORTH_IT: usize = 1024;
 /// The longest form, in bytes.
 const LONGEST_FORM: usize = 64 * 1024;
 /// A login is renewed when its token ends so soon.
@@ -92,7 +98,30 @@ pub(crate) async fn serve(request: HttpRequest, payload: web::Payload, site: Dat
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
     }
-    with_headers(response, &site, false)
+    with_headers(compressed(response, &request), &site, false)
+}
+
+/// A page that was asked for with GET, in fewer bytes. What answers a form may show a secret beside what somebody else has chosen,
+/// and its length must not tell of it.
+fn compressed(response: HttpResponse, request: &HttpRequest) -> HttpResponse {
+    if request.method() != Method::GET || !asset::takes_gzip(request) {
+        return response;
+    }
+    let (response, body) = response.into_parts();
+    let plain = match body.try_into_bytes() {
+        Ok(plain) if plain.len() >= WORTH_IT => plain,
+        Ok(plain) => return response.set_body(BoxBody::new(plain)),
+        Err(body) => return response.set_body(body),
+    };
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory does not fail.
+    let Ok(packed) = gzip.write_all(&plain).and_then(|()| gzip.finish()) else {
+        return response.set_body(BoxBody::new(plain));
+    };
+    let mut response = response.set_body(BoxBody::new(packed));
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    response
 }
 
 /// What is to be kept when the request is answered.

@@ -25,6 +25,11 @@ pub(crate) struct Person {
 }
 
 impl Person {
+    /// Whether administration is offered.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.me.principal.roles.iter().any(|role| role == "admin")
+    }
+
     /// The name to greet with.
     pub(crate) fn name(&self) -> String {
         crate::show::plain(&self.me.principal.name)

@@ -47,12 +47,23 @@ pub(crate) static ROUTES: &[Route] = &routes! {
     GET  "/login"                        Anybody => login::show;
     POST "/login"                        Anybody => login::log_in;
     POST "/logout"                       Person  => login::log_out;
-    GET  "/"                             Person  => home;
+    GET  "/"                             Person  => overview::home;
     GET  "/search"                       Person  => search::find;
     GET  "/repositories"                 Person  => repositories::list;
     GET  "/r/{repository*}"              Person  => repository::show;
     GET  "/r/{repository*}/-/t/{tag}"    Person  => image::of_tag;
     GET  "/r/{repository*}/-/m/{digest}" Person  => image::show;
+    GET  "/uploads"                      Person  => uploads::list;
+    POST "/uploads/{id}/cancel"          Person  => uploads::cancel;
+    GET  "/audit"                        Person  => audit::list;
+    GET  "/gc"                           Person  => collection::show;
+    POST "/gc/start"                     Person  => collection::start;
+    POST "/gc/stop"                      Person  => collection::stop;
+    GET  "/gc/sweeps/{id}"               Person  => collection::items;
+    GET  "/me"                           Person  => me::show;
+    POST "/me/password"                  Person  => me::change_password;
+    POST "/me/tokens"                    Person  => me::make_token;
+    POST "/me/tokens/{id}/end"           Person  => me::end_token;
 };
 
 /// What the path has in the places of the pattern's names; nothing when it is another path.

@@ -51,15 +51,22 @@ pub(crate) struct Moment {
     pub(crate) relative: String,
     /// `28 Nov 2026, 06:24 UTC`.
     pub(crate) absolute: String,
+    /// Whether it has been.
+    pub(crate) is_past: bool,
 }
 
 /// A moment as the registry said it.
 pub(crate) fn moment(exact: &str, now: OffsetDateTime) -> Moment {
     let Ok(then) = OffsetDateTime::parse(exact, &Rfc3339) else {
         let text = plain(exact);
-        return Moment { exact: String::new(), relative: text.clone(), absolute: text };
+        return Moment { exact: String::new(), relative: text.clone(), absolute: text, is_past: false };
     };
-    Moment { exact: exact.to_owned(), relative: relative(then, now), absolute: absolute(then) }
+    Moment {
+        exact: exact.to_owned(),
+        relative: relative(then, now),
+        absolute: absolute(then),
+        is_past: then <= now,
+    }
 }
 
 /// One that may not have come.

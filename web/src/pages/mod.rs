@@ -1,10 +1,15 @@
 //! The pages: what each asks of the registry, and what it makes of the answer. Their words are in `templates/`.
 
+pub(crate) mod audit;
+pub(crate) mod collection;
 pub(crate) mod image;
 pub(crate) mod login;
+pub(crate) mod me;
+pub(crate) mod overview;
 pub(crate) mod repositories;
 pub(crate) mod repository;
 pub(crate) mod search;
+pub(crate) mod uploads;
 
 use askama::Template;
 
@@ -19,6 +24,8 @@ pub(crate) struct Frame {
     host: String,
     /// Who is signed in.
     name: Option<String>,
+    /// Whether administration is offered.
+    is_admin: bool,
     /// Which of the menu's lines this is.
     current: &'static str,
 }
@@ -27,7 +34,7 @@ impl Frame {
     /// Around a page for somebody.
     pub(crate) fn new(host: &str, person: Option<&Person>, current: &'static str) -> Self {
         let name = person.map(Person::name);
-        Self { host: host.to_owned(), name, current }
+        Self { host: host.to_owned(), name, is_admin: person.is_some_and(Person::is_admin), current }
     }
 
     /// Around a page for nobody in particular.
@@ -75,9 +82,4 @@ struct FailurePage<'a> {
 /// The page that tells of a failure.
 pub(crate) fn failure(frame: Frame, failure: &Failure, id: &str) -> Option<String> {
     FailurePage { frame, told: failure.told(), id }.render().ok()
-}
-
-/// What people see first.
-pub(crate) async fn home(_: Visit) -> Result<Reply, Failure> {
-    Ok(Reply::Redirect("/repositories".to_owned()))
 }
