@@ -216,6 +216,18 @@ pub struct NewOwnToken {
     pub expires_in: Option<String>,
 }
 
+/// Another secret for a robot token. Its id, name and roles stay.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenRenewal {
+    /// How long it lives from now on, such as `720h`; as long as it was made for when it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<String>,
+    /// How long the old secret goes on beside the new one, such as `1h`, within its own life; it ends at once when it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_ends_in: Option<String>,
+}
+
 /// A robot token just made: the only time that it is shown.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct NewTokenAnswer {

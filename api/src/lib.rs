@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 pub use self::gc::{GcStatusModel, NewSweep, ShareModel, SweepItemModel, SweepModel, SweepStarted};
 pub use self::identity::{
     AccountTypeModel, ChangedUserModel, LiveTokenModel, LoginAnswer, LoginRequest, Me, NewOwnToken, NewToken,
-    NewTokenAnswer, NewUser, PasswordChange, PrincipalModel, TokenModel, UserChange, UserModel,
+    NewTokenAnswer, NewUser, PasswordChange, PrincipalModel, TokenModel, TokenRenewal, UserChange, UserModel,
 };
 pub use self::images::{
     ChildModel, FactsModel, LayerModel, ManifestDetail, ManifestList, ManifestModel, NeighbourModel,

@@ -21,7 +21,7 @@ use super::refusal::{Reason, Refusal};
 use super::tokens::{self, Made};
 use super::{login, words};
 use crate::caller::Caller;
-use crate::model::{NewOwnToken, PasswordChange};
+use crate::model::{NewOwnToken, PasswordChange, TokenRenewal};
 
 fn caller(call: &Call) -> Result<&Caller, Refusal> {
     call.caller.as_ref().ok_or_else(Refusal::nobody)
@@ -55,17 +55,35 @@ pub async fn create_token(call: &Call, token: NewOwnToken) -> Result<(Made, Aske
     Ok((Made { token, about }, asked))
 }
 
+/// Gives a robot token of the caller another secret and another end, as [`tokens::renew`] does.
+///
+/// # Errors
+/// As there.
+pub async fn renew_token(call: &Call, id: String, renewal: TokenRenewal) -> Result<(Made, Asked), Refusal> {
+    let hash = own(call, &id).await?;
+    let (query, token) = tokens::renewal(call, id, Some(hash), renewal)?;
+    let (origin, now) = (call.origin.clone(), query.now);
+    let describe = |token: &RobotToken| vec![tokens::event(EventName::TokenRenewed, token)];
+    let (about, asked) = door::end_token(call, Audited { query, origin, now, describe }, hash).await?;
+    Ok((Made { token, about }, asked))
+}
+
+/// The SHA-256 of a robot token of the caller.
+async fn own(call: &Call, id: &str) -> Result<[u8; 32], Refusal> {
+    let user_id = caller(call)?.principal.subject.clone();
+    let found = call.worker.db.read(FindOwnToken { id: id.to_owned(), user_id }).await?;
+    found.ok_or_else(|| Refusal::not_found("robot token of yours with this id"))
+}
+
 /// Revokes a robot token of the caller; the next request with it is refused.
 ///
 /// # Errors
 /// When the caller has none of this id.
 pub async fn revoke_token(call: &Call, id: String) -> Result<((), Asked), Refusal> {
-    let user_id = caller(call)?.principal.subject.clone();
-    let found = call.worker.db.read(FindOwnToken { id: id.clone(), user_id }).await?;
-    let hash = found.ok_or_else(|| Refusal::not_found("robot token of yours with this id"))?;
+    let hash = own(call, &id).await?;
     let now = call.worker.clock.now();
     let describe = |token: &RobotToken| vec![tokens::event(EventName::TokenRevoked, token)];
-    let query = RevokeRobotToken { id, now };
+    let query = RevokeRobotToken { id, hash: Some(hash), now };
     let query = Audited { query, origin: call.origin.clone(), now, describe };
     let (_, asked) = door::end_token(call, query, hash).await?;
     Ok(((), asked))

@@ -86,7 +86,7 @@ async fn accounts(
     Page { limit, offset }: Page,
 ) -> Result<Listed<Account>, Refusal> {
     let db = &call.worker.db;
-    let (users, total) = db.read(ListUsers { offset, limit }).await?;
+    let (users, total) = db.read(ListUsers { part: String::new(), offset, limit }).await?;
     let with_roles = users.iter().map(|user| (user.id.clone(), user.roles.clone())).collect();
     let tokens = db.read(TokensWithRoles { users: with_roles, now: call.worker.clock.now() }).await?;
     let mut items = Vec::with_capacity(users.len());

@@ -41,6 +41,8 @@ use_cases! {
     ListOwnTokens: Own,
     /// A new robot token of the caller's own.
     CreateOwnToken: Own,
+    /// Another secret for a robot token of the caller's own.
+    RenewOwnToken: Own,
     /// The end of a robot token of the caller's own.
     RevokeOwnToken: Own,
     /// A new token in the place of that of a login.
@@ -79,6 +81,8 @@ use_cases! {
     ListTokens: Accounts,
     /// A new robot token.
     CreateToken: Accounts,
+    /// Another secret for a robot token.
+    RenewRobotToken: Accounts,
     /// The end of a robot token.
     RevokeToken: Accounts,
     /// All uploads in progress.
@@ -135,11 +139,10 @@ mod tests {
             of(Access::Anybody),
             "LogOut ReadCaller DescribeApi ListRepositories ReadRepository ListTags ListManifests ReadManifest"
         );
-        let own = "ListOwnTokens CreateOwnToken RevokeOwnToken RenewToken ChangePassword";
+        let own = "ListOwnTokens CreateOwnToken RenewOwnToken RevokeOwnToken RenewToken ChangePassword";
         assert_eq!(of(Access::Own), own);
         assert_eq!(of(Access::Rules), "ListRules CreateRule ReadRule UpdateRule DeleteRule TestRules");
-        let accounts =
-            "ListUsers CreateUser ReadUser UpdateUser DeleteUser ListTokens CreateToken RevokeToken";
+        let accounts = "ListUsers CreateUser ReadUser UpdateUser DeleteUser ListTokens CreateToken RenewRobotToken RevokeToken";
         assert_eq!(of(Access::Accounts), accounts);
     }
 }

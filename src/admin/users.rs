@@ -23,13 +23,13 @@ async fn hash(call: &Call, password: Option<String>) -> Result<Option<String>, R
     Ok(Some(call.worker.passwords.hash(password).await?))
 }
 
-/// Lists accounts by name.
+/// Lists accounts by name, those whose names have `part` in them.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list(call: &Call, page: Page) -> Result<Listed<User>, Refusal> {
+pub async fn list(call: &Call, part: String, page: Page) -> Result<Listed<User>, Refusal> {
     let Page { limit, offset } = page;
-    Ok(call.worker.db.read(ListUsers { offset, limit }).await?.into())
+    Ok(call.worker.db.read(ListUsers { part, offset, limit }).await?.into())
 }
 
 /// Makes an account.

@@ -46,6 +46,7 @@ pub(crate) const VERBS: &[(&str, &[&str])] = &[
     ("tag list", &["{}"]),
     ("token create", &["{}", "--user", "{}"]),
     ("token list", &[]),
+    ("token renew", &["{}"]),
     ("token revoke", &["{}"]),
     ("upload cancel", &["{}"]),
     ("upload list", &[]),
@@ -53,7 +54,8 @@ pub(crate) const VERBS: &[(&str, &[&str])] = &[
     ("user delete", &["{}"]),
     ("user disable", &["{}"]),
     ("user enable", &["{}"]),
-    ("user list", &[]),
+    ("user list", &["--query", "{}"]),
+    ("user show", &["{}"]),
     ("user update", &["{}", "--no-roles", "--password-stdin"]),
 ];
 /// Those that say nothing of what a stranger can choose when all is well.

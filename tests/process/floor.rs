@@ -103,7 +103,7 @@ fn admin(shape: AdminShape, method: &str, there: &There) -> (String, Value, &'st
         (OwnTokens, "GET") => (plain, none, &[200]),
         (OwnTokens, "POST") => (plain, json!({"name": "new"}), &[FULL]),
         // It is another's.
-        (OwnToken, "DELETE") => (path("", &there.token), none, &[404]),
+        (OwnToken | OwnTokenRenewal, "DELETE" | "POST") => (path("", &there.token), none, &[404]),
         // With a password there is nothing to renew, either.
         (Renew, "POST") => (plain, none, &[400]),
         (Password, "POST") => (plain, json!({"old": "not this one", "new": "another one"}), &[403]),
@@ -118,6 +118,7 @@ fn admin(shape: AdminShape, method: &str, there: &There) -> (String, Value, &'st
         (User, "PATCH") => (path("person", ""), json!({"disabled": true}), &[200]),
         (User, "DELETE") => (path("leaves", ""), none, &[200, 204]),
         (Tokens, "POST") => (plain, json!({"name": "new", "user": "robot"}), &[FULL]),
+        (TokenRenewal, "POST") => (path("", &there.token), none, &[200]),
         (Token, "DELETE") => (path("", &there.token), none, &[200, 204]),
         (Rules, "POST") => (plain, json!({"effect": "allow", "priority": 9, "roles": ["x"]}), &[FULL]),
         (Rule, "GET") => (path("", &there.rule.to_string()), none, &[200]),

@@ -86,6 +86,8 @@ fn attempt(route: &Route, things: &Things, own: &str) -> (String, Value) {
         (Shape::Token, "DELETE") => (format!("/v1/tokens/{token}"), json!({})),
         // Its own are what it loses, and what it has not is another's.
         (Shape::OwnTokens, "POST") => ("/v1/auth/tokens".to_owned(), json!({"name": "more"})),
+        (Shape::OwnTokenRenewal, "POST") => (format!("/v1/auth/tokens/{own}/renew"), json!({})),
+        (Shape::TokenRenewal, "POST") => (format!("/v1/tokens/{token}/renew"), json!({})),
         (Shape::OwnToken, "DELETE") => (format!("/v1/auth/tokens/{own}"), json!({})),
         (Shape::Renew, "POST") => ("/v1/auth/renew".to_owned(), json!({})),
         (Shape::Password, "POST") => {
@@ -124,7 +126,7 @@ fn state(server: &Server) -> String {
         "SELECT group_concat(name || roles || disabled, ';') FROM users WHERE name NOT LIKE 'ops%'",
         "SELECT group_concat(id || coalesce(revoked_at, ''), ';') FROM tokens WHERE id IS NOT NULL AND name <> 'own'",
         "SELECT count(*) || '' FROM audit_log
-          WHERE event IN ('user_updated', 'token_created', 'token_revoked') AND actor_name LIKE 'ops%'",
+          WHERE event IN ('user_updated', 'token_created', 'token_renewed', 'token_revoked') AND actor_name LIKE 'ops%'",
         "SELECT group_concat(id || effect || enabled, ';') FROM policy_rules WHERE roles NOT LIKE '%ops%'",
         "SELECT group_concat(name || tag_count, ';') FROM repositories",
         "SELECT group_concat(id, ';') FROM uploads",

@@ -30,6 +30,7 @@ mod protocol;
 mod race;
 mod references;
 mod restore;
+mod robots;
 mod rules;
 mod snapshot;
 mod support;

@@ -145,7 +145,7 @@ fn admin_granted(route: &AdminRoute, who: Who) -> &'static [u16] {
         (Me | OpenApi | Metrics | Actors | Audit, "GET") => &[200],
         (Repositories | Users | Tokens | Uploads | GcStatus | Sweeps | Snapshots | Rules, "GET") => &[200],
         (OwnTokens, "GET") => &[200],
-        (OwnToken, "DELETE") => &[404],
+        (OwnToken, "DELETE") | (OwnTokenRenewal | TokenRenewal, "POST") => &[404],
         (Renew, "POST") => &[200],
         (Login | Users | Tokens | Rules | PolicyTest, "POST") => &[400],
         (OwnTokens | Password, "POST") => &[400],

@@ -86,6 +86,8 @@ event_names! {
     UserDeleted = "user_deleted",
     /// A robot token was made.
     TokenCreated = "token_created",
+    /// A robot token got another secret and another end.
+    TokenRenewed = "token_renewed",
     /// A robot token was revoked.
     TokenRevoked = "token_revoked",
     /// A sweep began.

@@ -105,6 +105,7 @@ impl From<UserError> for Refusal {
             UserError::LastAdministrator => Self::new(Reason::LastAdministrator, error),
             UserError::TooManyTokens { .. } => Self::new(Reason::TooManyTokens, error).at("user"),
             UserError::Role { .. } => Self::new(Reason::RoleNotHeld, error).at("roles"),
+            UserError::Revoked => Self::new(Reason::TokenRevoked, error),
             UserError::NoLogin => Self::new(Reason::NoLogin, error),
             UserError::LoginTooOld => Self::new(Reason::LoginTooOld, error),
             UserError::Precondition(found) => Self::stale(&error, found),

@@ -97,6 +97,8 @@ reasons! {
     RoleNotHeld = "ROLE_NOT_HELD": Conflict,
     /// The account has as many robot tokens as it may.
     TooManyTokens = "TOO_MANY_TOKENS": Conflict,
+    /// A token that was revoked is not renewed.
+    TokenRevoked = "TOKEN_REVOKED": Conflict,
     /// Only a token of a login that is still good can be renewed.
     NoLogin = "NO_LOGIN": Conflict,
     /// The login is as old as a login may be.

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use anyhow::Context;
-use mcr::model::{AccountTypeModel, NewOwnToken, NewToken, NewUser, UserChange};
+use mcr::model::{AccountTypeModel, NewOwnToken, NewToken, NewUser, TokenRenewal, UserChange};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -36,7 +36,18 @@ const TOKENS: &[Column] = &[
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum User {
     /// List accounts
-    List(Paging),
+    List {
+        #[command(flatten)]
+        paging: Paging,
+        /// Only those whose name has this in it
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "PART")]
+        query: String,
+    },
+    /// Show an account
+    Show {
+        /// Its name
+        name: String,
+    },
     /// Make an account
     Create {
         /// Its name
@@ -104,9 +115,11 @@ impl User {
             |name: &str, change: UserChange| client.call(Method::PATCH, &path(name), Some(&json!(change)));
         let switched = |disabled| UserChange { disabled: Some(disabled), ..UserChange::default() };
         match self {
-            Self::List(paging) => {
-                output.stream(client.pages("/v1/users", &[], paging.limit(), paging.offset), USERS)?;
+            Self::List { paging, query } => {
+                let query = [("q", query.as_str())];
+                output.stream(client.pages("/v1/users", &query, paging.limit(), paging.offset), USERS)?;
             }
+            Self::Show { name } => output.one(&client.get(&path(name))?, USERS),
             Self::Create { name, system, roles, password_stdin } => {
                 let account_type = if *system { AccountTypeModel::System } else { AccountTypeModel::Human };
                 let (name, roles, password) = (name.clone(), roles.clone(), password(*password_stdin)?);
@@ -154,6 +167,9 @@ pub(crate) enum Token {
         /// Your own only, which needs no administrator
         #[arg(long)]
         own: bool,
+        /// Only those of this account
+        #[arg(long, conflicts_with = "own")]
+        user: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
@@ -171,6 +187,20 @@ pub(crate) enum Token {
         #[arg(long)]
         expires_in: Option<String>,
     },
+    /// Give a robot token another secret and another end; its id, name and roles stay, and the secret is shown this once
+    Renew {
+        /// Its id
+        id: String,
+        /// It is your own, which needs no administrator
+        #[arg(long)]
+        own: bool,
+        /// How long it lives from now on, such as 720h; as long as it was made for when it is not said
+        #[arg(long)]
+        expires_in: Option<String>,
+        /// How long the old secret goes on, such as 1h; it ends at once when it is not said
+        #[arg(long)]
+        old_ends_in: Option<String>,
+    },
     /// Revoke a robot token, at once
     Revoke {
         /// Its id
@@ -186,11 +216,22 @@ fn tokens(own: bool) -> &'static str {
     if own { "/v1/auth/tokens" } else { "/v1/tokens" }
 }
 
+/// A token with its secret, which is shown this once.
+fn show_secret(made: &Value, output: &Output) -> anyhow::Result<()> {
+    output.one(made, TOKENS);
+    if !output.is_json() {
+        let token = made["token"].as_str().context("the server gave no token")?;
+        print::lines(["", token, "", "Keep it: it is not shown again."]);
+    }
+    Ok(())
+}
+
 impl Token {
     pub(crate) fn run(&self, client: &Client, output: &Output) -> anyhow::Result<()> {
         match self {
-            Self::List { own, paging } => {
-                output.stream(client.pages(tokens(*own), &[], paging.limit(), paging.offset), TOKENS)?;
+            Self::List { own, user, paging } => {
+                let query: Vec<(&str, &str)> = user.iter().map(|user| ("user", user.as_str())).collect();
+                output.stream(client.pages(tokens(*own), &query, paging.limit(), paging.offset), TOKENS)?;
             }
             Self::Create { name, user, roles, expires_in } => {
                 let (name, roles, expires_in) = (name.clone(), roles.clone(), expires_in.clone());
@@ -199,12 +240,13 @@ impl Token {
                     Some(user) => json!(NewToken { name, user, roles, expires_in }),
                     None => json!(NewOwnToken { name, roles, expires_in }),
                 };
-                let made = client.call(Method::POST, tokens(own), Some(&body))?;
-                output.one(&made, TOKENS);
-                if !output.is_json() {
-                    let token = made["token"].as_str().context("the server gave no token")?;
-                    print::lines(["", token, "", "Keep it: it is not shown again."]);
-                }
+                show_secret(&client.call(Method::POST, tokens(own), Some(&body))?, output)?;
+            }
+            Self::Renew { id, own, expires_in, old_ends_in } => {
+                let (expires_in, old_ends_in) = (expires_in.clone(), old_ends_in.clone());
+                let path = format!("{}/{}/renew", tokens(*own), segment(id));
+                let body = json!(TokenRenewal { expires_in, old_ends_in });
+                show_secret(&client.call(Method::POST, &path, Some(&body))?, output)?;
             }
             Self::Revoke { id, own } => {
                 output.confirm(&format!("revoke the token {id}"))?;

@@ -9,11 +9,12 @@ use super::path::Target;
 use super::session::login_model;
 use super::tokens::{made_model, model};
 use super::users::changed_model;
-use super::{json, listed, not_found, page};
+use super::{json, json_or_default, listed, not_found, page};
 use crate::admin::oneself;
 use crate::http::error::ApiError;
 use crate::model::{
     ChangedUserModel, List, LoginAnswer, NewOwnToken, NewTokenAnswer, PasswordChange, Problem, TokenModel,
+    TokenRenewal,
 };
 
 const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
@@ -36,6 +37,19 @@ pub async fn list_own_tokens(call: &mut AdminCall) -> Result<HttpResponse, ApiEr
 pub async fn create_own_token(call: &mut AdminCall) -> Result<Changed, ApiError> {
     let (made, asked) = oneself::create_token(&call.plain(), json(call)?).await?;
     Ok(Changed::after(asked, HttpResponse::Created().insert_header(NO_STORE).json(made_model(made))))
+}
+
+/// Gives a robot token of the caller's own another secret and another end; its id, name and roles stay, and the secret is shown
+/// this once. The old one ends at once, unless `old_ends_in` lets it go on for a while, with an id of its own.
+#[utoipa::path(post, path = "/v1/auth/tokens/{id}/renew", tag = "session", params(("id" = String, Path)),
+    request_body = Option<TokenRenewal>, responses(
+    (status = 200, body = NewTokenAnswer), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+    (status = 413, body = Problem)))]
+pub async fn renew_own_token(call: &mut AdminCall) -> Result<Changed, ApiError> {
+    let Target::OwnTokenRenewal(id) = call.target.clone() else { return Err(not_found("token")) };
+    let (made, asked) = oneself::renew_token(&call.plain(), id, json_or_default(call)?).await?;
+    Ok(Changed::after(asked, HttpResponse::Ok().insert_header(NO_STORE).json(made_model(made))))
 }
 
 /// Revokes a robot token of the caller's own; the next request with it is refused.

@@ -100,6 +100,8 @@ targets! {
     OwnTokens = "/v1/auth/tokens",
     /// One of them.
     OwnToken(String) = "/v1/auth/tokens/{id}",
+    /// Another secret for one of them.
+    OwnTokenRenewal(String) = "/v1/auth/tokens/{id}/renew",
     /// A new token in the place of the caller's.
     Renew = "/v1/auth/renew",
     /// The caller's own password.
@@ -132,6 +134,8 @@ targets! {
     Tokens = "/v1/tokens",
     /// One robot token.
     Token(String) = "/v1/tokens/{id}",
+    /// Another secret for one of them.
+    TokenRenewal(String) = "/v1/tokens/{id}/renew",
     /// All uploads.
     Uploads = "/v1/uploads",
     /// One upload.
@@ -209,6 +213,7 @@ fn read(raw: &str) -> Result<Target, PathError> {
         ["auth", "me"] => Ok(Target::Me),
         ["auth", "tokens"] => Ok(Target::OwnTokens),
         ["auth", "tokens", id] if !id.is_empty() => Ok(Target::OwnToken((*id).to_owned())),
+        ["auth", "tokens", id, "renew"] if !id.is_empty() => Ok(Target::OwnTokenRenewal((*id).to_owned())),
         ["auth", "renew"] => Ok(Target::Renew),
         ["auth", "password"] => Ok(Target::Password),
         ["repositories"] => Ok(Target::Repositories),
@@ -219,6 +224,7 @@ fn read(raw: &str) -> Result<Target, PathError> {
         ["users", name] if !name.is_empty() => Ok(Target::User((*name).to_owned())),
         ["tokens"] => Ok(Target::Tokens),
         ["tokens", id] if !id.is_empty() => Ok(Target::Token((*id).to_owned())),
+        ["tokens", id, "renew"] if !id.is_empty() => Ok(Target::TokenRenewal((*id).to_owned())),
         ["uploads"] => Ok(Target::Uploads),
         ["uploads", id] => Ok(Target::Upload(
             Uuid::try_parse(id).map_err(|_| PathError::Id(id.escape_default().to_string()))?,

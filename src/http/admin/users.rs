@@ -45,13 +45,14 @@ fn target(call: &AdminCall) -> Result<String, ApiError> {
     }
 }
 
-/// Lists accounts by name.
+/// Lists accounts by name; with `q` those whose names have it in them, in whatever case.
 #[utoipa::path(get, path = "/v1/users", tag = "users",
-    params(("n" = Option<u64>, Query), ("offset" = Option<u64>, Query)), responses(
+    params(("q" = Option<String>, Query), ("n" = Option<u64>, Query), ("offset" = Option<u64>, Query)), responses(
     (status = 200, body = List<UserModel>), (status = 400, body = Problem), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 409, body = Problem)))]
 pub async fn list(call: &mut AdminCall) -> Result<HttpResponse, ApiError> {
-    let users = users::list(&call.plain(), page(call)?).await?;
+    let part = call.query.get("q").unwrap_or_default().to_owned();
+    let users = users::list(&call.plain(), part, page(call)?).await?;
     Ok(HttpResponse::Ok().json(listed(users, user_model)))
 }
 

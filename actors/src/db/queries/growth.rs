@@ -79,6 +79,8 @@ const KEEPS: &[&str] = &[
     "PurgeTokens",
     // As a login.
     "RenewToken",
+    // In place, and as many stay known that are over as there may be good ones.
+    "RenewRobotToken",
     "RevokeRobotToken",
     "RevokeToken",
     "SettleAudit",

@@ -3,6 +3,7 @@
 mod error;
 mod live;
 mod renewal;
+mod robot_renewal;
 mod tokens;
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -12,6 +13,7 @@ use uuid::Uuid;
 pub use self::error::UserError;
 pub use self::live::{LiveToken, LiveTokens};
 pub use self::renewal::{GOES_ON, RENEWED, RenewToken};
+pub use self::robot_renewal::RenewRobotToken;
 pub use self::tokens::{
     CreateToken, FindOwnToken, ListOwnTokens, ListTokens, RevokeRobotToken, RobotToken, TokenWithRoles,
     TokensWithRoles,
@@ -68,6 +70,8 @@ fn as_json(roles: &[String]) -> Result<String, DbError> {
 /// Accounts by name, and how many there are.
 #[derive(Debug)]
 pub struct ListUsers {
+    /// Only those whose name has this in it, in whatever case; all when it is empty.
+    pub part: String,
     /// Accounts to pass over.
     pub offset: usize,
     /// Most accounts.
@@ -78,10 +82,16 @@ impl ReadQuery for ListUsers {
     type Output = (Vec<User>, u64);
 
     fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
-        let total = db.prepare_cached("SELECT count(*) FROM users")?.query_row([], |row| row.get(0))?;
-        let mut statement =
-            db.prepare_cached(&format!("SELECT {COLUMNS} FROM users ORDER BY name LIMIT ?1 OFFSET ?2"))?;
-        let rows = statement.query_map((self.limit, self.offset), columns)?.collect::<Result<Vec<_>, _>>()?;
+        // An empty part is in every name.
+        let part = self.part.to_ascii_lowercase();
+        let some = "instr(lower(name), ?1) > 0";
+        let total = db
+            .prepare_cached(&format!("SELECT count(*) FROM users WHERE {some}"))?
+            .query_row([&part], |row| row.get(0))?;
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE {some} ORDER BY name LIMIT ?2 OFFSET ?3");
+        let mut statement = db.prepare_cached(&sql)?;
+        let rows = statement.query_map((part, self.limit, self.offset), columns)?;
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
         Ok((crate::db::readable(rows.into_iter().map(user)), total))
     }
 }

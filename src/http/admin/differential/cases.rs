@@ -24,6 +24,7 @@ pub(super) struct Case {
     pub(super) n: Option<usize>,
     pub(super) offset: Option<usize>,
     pub(super) part: Option<&'static str>,
+    pub(super) user: Option<&'static str>,
     pub(super) prefix: Option<&'static str>,
     pub(super) sort: Option<&'static str>,
     pub(super) state: Option<&'static str>,
@@ -47,6 +48,7 @@ impl Case {
             ("actor", self.actor),
             ("after", after.as_deref()),
             ("state", self.state),
+            ("user", self.user),
             part,
             prefix,
             sort,
@@ -93,22 +95,21 @@ fn once() -> Vec<Case> {
 pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
     use UseCase as U;
     match use_case {
-        U::ReadAccess => {
-            let few = Case { name: "team/app", n: Some(1), offset: Some(2), ..Case::default() };
-            let far = Case { name: "team/app", offset: Some(1_000_001), ..Case::default() };
-            [named(["team/app", "nothing"]), vec![few, far]].concat()
-        }
+        U::ReadAccess => rights(),
         U::ReadHealth | U::ReadReadiness | U::ReadSystem => once(),
         U::LogOut | U::ReadCaller | U::DescribeApi => once(),
         U::LogIn => logins(),
         U::ListOwnTokens => pages(),
         U::CreateOwnToken => new_own_tokens(),
+        U::RenewOwnToken => renewals([&things.token, &things.own[0], &things.own[1], NO_ID]),
         U::RevokeOwnToken => numbered([&things.token, &things.own[0], &things.own[1], NO_ID]),
         U::RenewToken => once(),
         U::ChangePassword => passwords(),
         U::ReadMetrics | U::ListActors | U::StopSweep | U::ReadCollector => once(),
         U::ListRepositories => repository_lists(),
-        U::ListUsers | U::ListTokens | U::ListUploads => pages(),
+        U::ListUsers => [pages(), vec![Case { part: Some("VIC"), ..Case::default() }]].concat(),
+        U::ListTokens => token_lists(),
+        U::ListUploads => pages(),
         U::ListSweeps | U::ListSnapshots | U::ListRules => pages(),
         U::ReadRepository => named(["team/app", "nothing"]),
         U::DeleteRepository => named(["team/old", "team/old"]),
@@ -127,6 +128,7 @@ pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
             [vec![stale], named(["gone", "gone", "admin"])].concat()
         }
         U::CreateToken => new_tokens(),
+        U::RenewRobotToken => renewals([&things.token, NO_ID]),
         U::RevokeToken => numbered([&things.token, NO_ID]),
         U::CancelUpload => numbered([NO_ID, &things.upload]),
         U::StartSweep => bodies([json!({"dry_run": true})]),
@@ -135,13 +137,7 @@ pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
             vec![of(None), of(Some(usize::MAX))]
         }
         U::StartSnapshot => bodies([json!({"name": "NOT A WORD"}), json!({"name": "nightly"})]),
-        U::ListAudit => {
-            let of = |event| Case { event: Some(event), ..Case::default() };
-            let by_admin = Case { actor: Some("admin"), n: Some(1), ..of("user_created,policy_created") };
-            let as_they_came = Case { after: Some(0), ..of("user_created,gc_started") };
-            let single = ["user_created", "policy_updated", "gc_started"].map(of);
-            [&single[..], &[by_admin, as_they_came, page(None, Some(1_000_001))]].concat()
-        }
+        U::ListAudit => audits(),
         U::CreateRule => new_rules(),
         U::ReadRule => numbered(["1", "-1", "4711"]),
         U::UpdateRule => rule_changes(),
@@ -151,6 +147,37 @@ pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
         }
         U::TestRules => questions(),
     }
+}
+
+fn rights() -> Vec<Case> {
+    let few = Case { name: "team/app", n: Some(1), offset: Some(2), ..Case::default() };
+    let far = Case { name: "team/app", offset: Some(1_000_001), ..Case::default() };
+    [named(["team/app", "nothing"]), vec![few, far]].concat()
+}
+
+fn audits() -> Vec<Case> {
+    let of = |event| Case { event: Some(event), ..Case::default() };
+    let by_admin = Case { actor: Some("admin"), n: Some(1), ..of("user_created,policy_created") };
+    let as_they_came = Case { after: Some(0), ..of("user_created,gc_started") };
+    let single = ["user_created", "policy_updated", "gc_started"].map(of);
+    [&single[..], &[by_admin, as_they_came, page(None, Some(1_000_001))]].concat()
+}
+
+fn token_lists() -> Vec<Case> {
+    let of = |user| Case { user: Some(user), ..Case::default() };
+    [pages(), vec![of("victim"), of("nobody")]].concat()
+}
+
+/// Of each of these at once, and with words that are none.
+fn renewals<const N: usize>(ids: [&str; N]) -> Vec<Case> {
+    let words = [
+        json!({}),
+        json!({"expires_in": "24h"}),
+        json!({"old_ends_in": "1h"}),
+        json!({"old_ends_in": "1year"}),
+    ];
+    let of = |id: &str| words.clone().map(|body| Case { id: id.to_owned(), body, ..Case::default() });
+    ids.into_iter().flat_map(of).collect()
 }
 
 fn repository_lists() -> Vec<Case> {

@@ -67,9 +67,10 @@ pub(super) async fn answer(
         U::LogIn => said(rest::session::login_model(&session::log_in(call, body(case)).await?.0)),
         U::LogOut => gone(session::log_out(call, shown).await?),
         U::ReadCaller => said(rest::session::me_model(&session::who(call).await?)),
-        U::ListOwnTokens | U::CreateOwnToken | U::RevokeOwnToken | U::RenewToken | U::ChangePassword => {
+        U::ListOwnTokens | U::CreateOwnToken | U::RenewOwnToken | U::RevokeOwnToken => {
             of_oneself(use_case, call, case).await?
         }
+        U::RenewToken | U::ChangePassword => of_oneself(use_case, call, case).await?,
         // What HTTP answers by itself.
         U::DescribeApi | U::ReadMetrics => Value::Null,
         U::ListTags => {
@@ -94,7 +95,9 @@ pub(super) async fn answer(
         U::ListUsers | U::CreateUser | U::ReadUser | U::UpdateUser | U::DeleteUser => {
             of_users(use_case, call, case).await?
         }
-        U::ListTokens | U::CreateToken | U::RevokeToken => of_tokens(use_case, call, case).await?,
+        U::ListTokens | U::CreateToken | U::RenewRobotToken | U::RevokeToken => {
+            of_tokens(use_case, call, case).await?
+        }
         U::ListUploads => said(rest::listed(uploads::list(call, page(case)?).await?, rest::uploads::model)),
         U::CancelUpload => gone(uploads::cancel(call, case.id.parse().unwrap()).await?),
         U::StartSweep | U::StopSweep | U::ReadCollector | U::ListSweeps | U::ListFindings => {
@@ -127,10 +130,15 @@ async fn of_system(use_case: UseCase, call: &Call) -> Result<Value, Refusal> {
 
 async fn of_tokens(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, Refusal> {
     Ok(match use_case {
-        UseCase::ListTokens => {
-            said(rest::listed(tokens::list(call, page(case)?).await?, rest::tokens::model))
-        }
+        UseCase::ListTokens => said(rest::listed(
+            tokens::list(call, case.user.map(str::to_owned), page(case)?).await?,
+            rest::tokens::model,
+        )),
         UseCase::CreateToken => said(rest::tokens::made_model(tokens::create(call, body(case)).await?.0)),
+        UseCase::RenewRobotToken => {
+            let made = tokens::renew(call, case.id.clone(), body(case)).await?.0;
+            said(rest::tokens::made_model(made))
+        }
         _ => gone(tokens::revoke(call, case.id.clone()).await?),
     })
 }
@@ -142,6 +150,10 @@ async fn of_oneself(use_case: UseCase, call: &Call, case: &Case) -> Result<Value
         }
         UseCase::CreateOwnToken => {
             said(rest::tokens::made_model(oneself::create_token(call, body(case)).await?.0))
+        }
+        UseCase::RenewOwnToken => {
+            let made = oneself::renew_token(call, case.id.clone(), body(case)).await?.0;
+            said(rest::tokens::made_model(made))
         }
         UseCase::RevokeOwnToken => gone(oneself::revoke_token(call, case.id.clone()).await?),
         UseCase::RenewToken => said(rest::session::login_model(&oneself::renew(call).await?.0)),
@@ -178,9 +190,10 @@ async fn of_repositories(use_case: UseCase, call: &Call, case: &Case) -> Result<
 async fn of_users(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, Refusal> {
     let name = case.name.to_owned();
     Ok(match use_case {
-        UseCase::ListUsers => {
-            said(rest::listed(users::list(call, page(case)?).await?, rest::users::user_model))
-        }
+        UseCase::ListUsers => said(rest::listed(
+            users::list(call, case.part.unwrap_or_default().to_owned(), page(case)?).await?,
+            rest::users::user_model,
+        )),
         UseCase::CreateUser => said(rest::users::user_model(users::create(call, body(case)).await?.0)),
         UseCase::ReadUser => said(rest::users::user_model(users::show(call, name).await?)),
         UseCase::UpdateUser => {

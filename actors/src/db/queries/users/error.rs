@@ -36,6 +36,9 @@ pub enum UserError {
         /// What it has not.
         role: String,
     },
+    /// The token was revoked.
+    #[error("a token that was revoked is not renewed: make a new one")]
+    Revoked,
     /// The token is that of no login, or has ended.
     #[error("only a token of a login that is still good can be renewed")]
     NoLogin,

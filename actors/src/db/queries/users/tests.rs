@@ -78,9 +78,9 @@ fn a_robot_token_has_roles_of_its_own_and_ends_when_it_is_revoked() {
         CreateToken { hash: [7; 32], name, user, roles, expires_at, most: 30, now: NOW }.run(&db).unwrap();
     let found = FindToken([7; 32]).run(&db).unwrap().unwrap();
     assert_eq!((found.principal.roles, found.revoked), (vec!["pusher".to_owned()], false));
-    assert!(RevokeRobotToken { id: token.id, now: NOW }.run(&db).unwrap().revoked);
+    assert!(RevokeRobotToken { id: token.id, hash: None, now: NOW }.run(&db).unwrap().revoked);
     assert!(FindToken([7; 32]).run(&db).unwrap().unwrap().revoked);
-    let (tokens, total) = ListTokens { offset: 0, limit: 9 }.run(&db).unwrap();
+    let (tokens, total) = ListTokens { offset: 0, limit: 9, user: None }.run(&db).unwrap();
     assert_eq!((tokens.len(), total), (1, 1));
 }
 
@@ -99,12 +99,12 @@ fn robot_tokens_that_are_made_and_ended_without_end_leave_a_bounded_number_of_ro
     for index in 0..40 {
         let now = NOW.after(std::time::Duration::from_millis(u64::from(index)));
         let made = make(index, now).unwrap();
-        RevokeRobotToken { id: made.id, now }.run(&db).unwrap();
+        RevokeRobotToken { id: made.id, hash: None, now }.run(&db).unwrap();
     }
     let later = NOW.after(std::time::Duration::from_secs(1));
     let live: Vec<_> = (100..105).map(|index| make(index, later).unwrap().id).collect();
     assert!(matches!(make(200, later), Err(UserError::TooManyTokens { most: 5, .. })));
-    let (tokens, total) = ListTokens { offset: 0, limit: 99 }.run(&db).unwrap();
+    let (tokens, total) = ListTokens { offset: 0, limit: 99, user: None }.run(&db).unwrap();
     assert!(total <= 2 * 5, "{total} rows");
     assert!(live.iter().all(|id| tokens.iter().any(|token| token.id == *id && !token.revoked)));
 }

@@ -74,12 +74,21 @@ pub struct ListTokens {
     pub offset: usize,
     /// Most tokens.
     pub limit: usize,
+    /// Only those of the account of this name.
+    pub user: Option<String>,
 }
 
 impl ReadQuery for ListTokens {
     type Output = (Vec<RobotToken>, u64);
 
     fn run(self, db: &Connection) -> Result<Self::Output, DbError> {
+        if let Some(user) = self.user {
+            let find = "SELECT id FROM users WHERE name = ?1";
+            let user_id: Option<String> =
+                db.prepare_cached(find)?.query_row([user], |row| row.get(0)).optional()?;
+            let Some(user_id) = user_id else { return Ok((Vec::new(), 0)) };
+            return ListOwnTokens { user_id, offset: self.offset, limit: self.limit }.run(db);
+        }
         let total = db
             .prepare_cached("SELECT count(*) FROM tokens WHERE id IS NOT NULL")?
             .query_row([], |row| row.get(0))?;
@@ -192,7 +201,7 @@ impl ReadQuery for TokensWithRoles {
     }
 }
 
-fn find_token(db: &Connection, id: &str) -> Result<RobotToken, UserError> {
+pub(super) fn find_token(db: &Connection, id: &str) -> Result<RobotToken, UserError> {
     let found = db
         .prepare_cached(&format!(
             "SELECT {TOKEN_COLUMNS} FROM tokens JOIN users ON users.id = tokens.user_id WHERE tokens.id = ?1"
@@ -222,7 +231,7 @@ pub struct CreateToken {
 }
 
 /// Robot tokens that are over, but for the latest.
-const LONG_OVER: &str = "DELETE FROM tokens WHERE hash IN
+pub(super) const LONG_OVER: &str = "DELETE FROM tokens WHERE hash IN
     (SELECT hash FROM tokens WHERE user_id = ?1 AND id IS NOT NULL AND (revoked_at IS NOT NULL OR expires_at <= ?2)
       ORDER BY created_at DESC LIMIT -1 OFFSET ?3)";
 
@@ -272,6 +281,8 @@ impl WriteQuery for CreateToken {
 pub struct RevokeRobotToken {
     /// Which.
     pub id: String,
+    /// Only as long as this is its SHA-256: a renewal gives it another.
+    pub hash: Option<[u8; 32]>,
     /// The time.
     pub now: Timestamp,
 }
@@ -285,8 +296,12 @@ impl WriteQuery for RevokeRobotToken {
     }
 
     fn run(self, tx: &Connection) -> Result<RobotToken, UserError> {
-        tx.prepare_cached("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1")?
-            .execute((&self.id, self.now.as_millis()))?;
+        let revoke = "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?2)
+                       WHERE id = ?1 AND hash = coalesce(?3, hash)";
+        let revoked = tx.prepare_cached(revoke)?.execute((&self.id, self.now.as_millis(), self.hash))?;
+        if revoked == 0 {
+            return Err(UserError::Unknown(format!("token {}", self.id)));
+        }
         find_token(tx, &self.id)
     }
 }
@@ -313,7 +328,15 @@ mod tests {
         assert_eq!((ada[0].id.as_str(), ada.len(), one, none), ("a", 1, 1, 0));
         let find = |id: &str| FindOwnToken { id: id.to_owned(), user_id: "1".to_owned() }.run(&db).unwrap();
         assert_eq!((find("a"), find("b"), find("c")), (Some([0; 32]), None, None));
-        RevokeRobotToken { id: "a".to_owned(), now: NOW }.run(&db).unwrap();
+        let revoke = |hash| RevokeRobotToken { id: "a".to_owned(), hash, now: NOW }.run(&db);
+        assert!(matches!(revoke(Some([1; 32])), Err(UserError::Unknown(_))), "it is another one by now");
+        assert!(revoke(Some([0; 32])).unwrap().revoked);
+        let of = |user: &str| {
+            let (found, total) =
+                ListTokens { offset: 0, limit: 9, user: Some(user.to_owned()) }.run(&db).unwrap();
+            (found.into_iter().map(|token| token.id).collect::<Vec<_>>(), total)
+        };
+        assert_eq!((of("bob"), of("nobody")), ((vec!["b".to_owned()], 1), (Vec::new(), 0)));
         let plan: Vec<String> = db
             .prepare(&format!("EXPLAIN QUERY PLAN {}", own_tokens()))
             .unwrap()
