@@ -9,16 +9,19 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
+use indicatif::{ProgressBar, ProgressStyle};
 use mcr::config::{Config, Dev};
 use mcr_actors::blob_store::Layout;
 use mcr_actors::fs::real::RealFs;
-use mcr_actors::snapshot::{Data, Progress};
+use mcr_actors::snapshot::{Data, Progress, Reached};
 
 use crate::setup;
 use crate::telling::Failure;
 
-/// How often progress is shown.
+/// How often a bar is drawn.
 const EVERY: Duration = Duration::from_millis(300);
+/// How often a line is written where nobody sees a bar.
+const EVERY_LINE: Duration = Duration::from_secs(30);
 
 /// Whose data: one of the two.
 #[derive(Debug, clap::Args)]
@@ -60,20 +63,25 @@ pub(crate) fn must_have_database(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Works, and shows progress meanwhile where a person looks.
+/// Works, and tells meanwhile how far it is: by a bar with rate and time left on a terminal, elsewhere by a line now and then.
 pub(crate) fn watched<T>(work: impl FnOnce(&Progress) -> T) -> T {
     let progress = Progress::default();
-    if !std::io::stderr().is_terminal() {
-        return work(&progress);
-    }
+    let bar = std::io::stderr().is_terminal().then(bar);
+    let every = if bar.is_some() { EVERY } else { EVERY_LINE };
     let (done, is_done) = channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let is_done = is_done;
-            while is_done.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                show(&progress);
+            while is_done.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                match &bar {
+                    Some(bar) => show(bar, progress.look()),
+                    // Progress that cannot be told is no reason to stop.
+                    None => drop(writeln!(std::io::stderr(), "{}", told(progress.look()))),
+                }
             }
-            clear_line();
+            if let Some(bar) = &bar {
+                bar.finish_and_clear();
+            }
         });
         let worked = work(&progress);
         drop(done);
@@ -81,20 +89,51 @@ pub(crate) fn watched<T>(work: impl FnOnce(&Progress) -> T) -> T {
     })
 }
 
-fn show(progress: &Progress) {
-    let reached = progress.look();
-    let (bytes, all_bytes) = (ByteSize(reached.bytes), ByteSize(reached.all_bytes));
-    let line = match reached.all_blobs {
+fn bar() -> ProgressBar {
+    let form = "{bar:30} {binary_bytes} of {binary_total_bytes}, {msg}; {binary_bytes_per_sec}, {eta} left";
+    let bar = ProgressBar::new(0);
+    // A form that is not understood leaves the library's own.
+    if let Ok(style) = ProgressStyle::with_template(form) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, reached: Reached) {
+    bar.set_length(reached.all_bytes);
+    bar.set_message(blobs(reached));
+    bar.set_position(reached.bytes);
+}
+
+fn blobs(reached: Reached) -> String {
+    match reached.all_blobs {
         0 => "the database".to_owned(),
-        all => format!("{} of {all} blobs, {bytes} of {all_bytes}", reached.blobs),
-    };
-    // Progress that cannot be shown is no reason to stop.
-    let _unseen = write!(std::io::stderr(), "\r\x1b[K{line}");
+        all => format!("{} of {all} blobs", reached.blobs),
+    }
+}
+
+fn told(reached: Reached) -> String {
+    let (bytes, all) = (ByteSize(reached.bytes), ByteSize(reached.all_bytes));
+    format!("{}, {bytes} of {all}", blobs(reached))
 }
 
 /// Makes room for a line where progress is shown.
 pub(crate) fn clear_line() {
     if std::io::stderr().is_terminal() {
         let _unseen = write!(std::io::stderr(), "\r\x1b[K");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_before_there_is_a_goal_and_after() {
+        let mut reached = Reached::default();
+        assert_eq!(told(reached), "the database, 0 B of 0 B");
+        (reached.blobs, reached.all_blobs, reached.bytes, reached.all_bytes) = (1, 2, 1024, 4096);
+        assert_eq!(told(reached), "1 of 2 blobs, 1.0 KiB of 4.0 KiB");
+        show(&bar(), reached);
     }
 }
