@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows how it is made or sent.
 
+mod deletions;
 pub mod escape;
 mod gc;
 mod identity;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub use self::deletions::{DeletionItemModel, DeletionsModel, NewDeletions};
 pub use self::gc::{GcStatusModel, NewSweep, ShareModel, SweepItemModel, SweepModel, SweepStarted};
 pub use self::identity::{
     AccountTypeModel, ChangedUserModel, LiveTokenModel, LoginAnswer, LoginRequest, Me, NewOwnToken, NewToken,
@@ -47,6 +49,9 @@ pub struct Problem {
     /// Which field or parameter of the request is at fault, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<Cow<'static, str>>,
+    /// What of a deletion cannot be done, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletions: Option<Box<DeletionsModel>>,
 }
 
 /// What a delete took.

@@ -12,7 +12,7 @@ use actix::{Actor, Handler, Message};
 use mcr_actors::ask::{AskError, Handle};
 use mcr_actors::auth_cache::{Administer, EndToken, TokenHash};
 use mcr_actors::db::WriteQuery;
-use mcr_actors::db::queries::permission::{Caller, MayBeLost, Permitted};
+use mcr_actors::db::queries::permission::{Caller, MayBeLost, Permitted, Right};
 use mcr_actors::db::queries::policy_rules::RuleChangeError;
 use mcr_actors::policy::Change;
 
@@ -36,6 +36,19 @@ where
 {
     let permitted = Permitted { query, caller: call.permission() };
     made(call.worker.db.write(permitted).await?)
+}
+
+/// Makes a change of the registry's content by another right than its use case asks for.
+///
+/// # Errors
+/// As [`write()`].
+pub async fn write_by<Q>(call: &Call, right: Right, query: Q) -> Result<(Q::Output, Asked), Refusal>
+where
+    Q: WriteQuery,
+    Refusal: From<Q::Error>,
+{
+    let caller = call.permission().map(|caller| Caller { right, ..caller });
+    made(call.worker.db.write(Permitted { query, caller }).await?)
 }
 
 /// Makes a change of accounts or tokens. It holds for the next request.

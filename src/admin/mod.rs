@@ -10,6 +10,7 @@ pub mod access;
 pub mod audit;
 pub mod call;
 pub mod collection;
+pub mod deletions;
 pub mod door;
 pub mod login;
 pub mod manifests;

@@ -15,6 +15,7 @@ use mcr_actors::policy::RuleId;
 use rustix::io::Errno;
 
 pub use self::reason::{Kind, Reason};
+use crate::model::DeletionsModel;
 
 /// What was denied, for who records it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +41,15 @@ pub struct Refusal {
     pub found: Option<Box<Digest>>,
     /// What was denied.
     pub denied: Option<Denied>,
+    /// What of a deletion cannot be done.
+    pub deletions: Option<Box<DeletionsModel>>,
 }
 
 impl Refusal {
     /// A refusal for this reason.
     pub fn new(reason: Reason, message: impl ToString) -> Self {
         let message = message.to_string();
-        Self { reason, field: None, message, retry_after: None, found: None, denied: None }
+        Self { reason, field: None, message, retry_after: None, found: None, denied: None, deletions: None }
     }
 
     /// What kind it is.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcr_actors::domain::{Action, Principal, RepositoryName};
 use mcr_actors::policy::builtin::ADMIN;
-use mcr_actors::policy::{Question, RuleSet, Rules};
+use mcr_actors::policy::{Decision, Question, RuleSet, Rules};
 
 use super::call::Call;
 use super::refusal::Refusal;
@@ -39,8 +39,13 @@ impl Sight {
 
     /// Whether the caller may do this to this one.
     pub fn may(&self, action: Action, repository: &RepositoryName) -> bool {
+        self.decide(action, repository).allowed
+    }
+
+    /// The same with the rule that says so.
+    pub fn decide(&self, action: Action, repository: &RepositoryName) -> Decision {
         let question = Question { principal: &self.principal, action, repository: Some(repository) };
-        self.rules.decide(question).allowed
+        self.rules.decide(question)
     }
 
     /// The same as a refusal, which says no more than that nothing is there.

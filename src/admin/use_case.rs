@@ -65,6 +65,8 @@ use_cases! {
     ListManifests: Anybody,
     /// A manifest with what is around it.
     ReadManifest: Anybody,
+    /// The end of some tags and manifests of a repository, for whoever may delete there.
+    DeleteContent: Anybody,
     /// The end of a tag.
     DeleteTag: Admin,
     /// All accounts.
@@ -137,7 +139,7 @@ mod tests {
         assert_eq!(of(Access::Open), "ReadHealth ReadReadiness ReadSystem LogIn");
         assert_eq!(
             of(Access::Anybody),
-            "LogOut ReadCaller DescribeApi ListRepositories ReadRepository ListTags ListManifests ReadManifest"
+            "LogOut ReadCaller DescribeApi ListRepositories ReadRepository ListTags ListManifests ReadManifest DeleteContent"
         );
         let own = "ListOwnTokens CreateOwnToken RenewOwnToken RevokeOwnToken RenewToken ChangePassword";
         assert_eq!(of(Access::Own), own);

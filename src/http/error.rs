@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::path::PathError;
 use crate::admin::refusal::{Kind, Reason, Refusal};
-use crate::model::Problem;
+use crate::model::{DeletionsModel, Problem};
 
 /// The specification's codes, one of CNCF Distribution's for paging, one for preconditions, which the specification does
 /// not know, and two for what is our fault.
@@ -103,13 +103,15 @@ pub struct ApiError {
     reason: Option<Reason>,
     /// Which field or parameter is at fault.
     field: Option<&'static str>,
+    /// What of a deletion cannot be done.
+    deletions: Option<Box<DeletionsModel>>,
 }
 
 impl ApiError {
     /// A refusal with an empty detail: never null, since docker repeats a push for 50 s when it is.
     pub fn new(status: StatusCode, code: Code, message: impl ToString) -> Self {
         let (message, detail, headers) = (message.to_string(), json!({}), Vec::new());
-        Self { status, code, message, detail, headers, reason: None, field: None }
+        Self { status, code, message, detail, headers, reason: None, field: None, deletions: None }
     }
 
     /// Names the digest, tag or rule it is about, in one or two keys, since crane and oras print them.
@@ -148,7 +150,12 @@ impl ApiError {
         for (name, value) in self.headers {
             response.insert_header((name, value));
         }
-        response.json(Problem { error: self.message, code: code.into(), field: self.field.map(Into::into) })
+        response.json(Problem {
+            error: self.message,
+            code: code.into(),
+            field: self.field.map(Into::into),
+            deletions: self.deletions,
+        })
     }
 
     /// What kind of refusal it is.

@@ -23,6 +23,7 @@ pub(crate) const VERBS: &[(&str, &[&str])] = &[
     ("gc stop", &[]),
     ("login", &["--user", "{}", "--password-stdin"]),
     ("logout", &[]),
+    ("manifest delete", &["{}", "{}", "--dry-run"]),
     ("manifest list", &["{}"]),
     ("manifest show", &["{}", "{}"]),
     ("passwd", &["--password-stdin"]),
@@ -88,7 +89,7 @@ const FIELDS: &str = "
     uploads links strays strays_waiting left kind owner last_active_at priority effect enabled account_types actions repositories
     description subject_uuid builtin created_by created_at account_type disabled user expires_at last_used_at
     revoked state path all_blobs all_bytes detail ok alive in_flight messages mean_us error token version public_url provider
-    stored_bytes saved_bytes free_bytes min_free_bytes next_at artifact_type subject manifest_bytes pushed_by platform pull_bytes";
+    stored_bytes saved_bytes free_bytes min_free_bytes next_at artifact_type subject message manifest_bytes pushed_by platform pull_bytes";
 
 /// One thing that has every field that any verb shows.
 fn thing(name: &str, id: u64) -> Value {

@@ -133,6 +133,7 @@ fn admin(shape: AdminShape, method: &str, there: &There) -> (String, Value, &'st
         }
         // Its manifest went through the other door.
         (RepositoryTag, "DELETE") => (path("a", ""), none, &[404]),
+        (RepositoryDeletions, "POST") => (path("b", ""), json!({"tags": ["v1"]}), &[200, 404]),
         (Upload, "DELETE") => {
             let id = there.uploads[2].rsplit('/').next().unwrap();
             (path("", id), none, &[200, 204])

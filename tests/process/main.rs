@@ -11,6 +11,7 @@ mod clocks;
 mod collect;
 mod concurrency;
 mod crowd;
+mod deletions;
 mod endings;
 mod exports;
 mod floor;

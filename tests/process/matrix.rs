@@ -149,6 +149,8 @@ fn admin_granted(route: &AdminRoute, who: Who) -> &'static [u16] {
         (Renew, "POST") => &[200],
         (Login | Users | Tokens | Rules | PolicyTest, "POST") => &[400],
         (OwnTokens | Password, "POST") => &[400],
+        // The body says nothing, whoever asks.
+        (RepositoryDeletions, "POST") => &[400],
         (Logout, "POST") if who == Who::Anonymous => &[400],
         (Logout, "POST") => &[204],
         (Repository | RepositoryTags | RepositoryAccess | Rule | User, "GET") => &[404],

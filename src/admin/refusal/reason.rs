@@ -111,6 +111,8 @@ reasons! {
     NoSweepRuns = "NO_SWEEP_RUNS": Conflict,
     /// A snapshot is being taken.
     SnapshotRuns = "SNAPSHOT_RUNS": Conflict,
+    /// Something that is to be deleted cannot be, and so nothing was.
+    DeletionRefused = "DELETION_REFUSED": Conflict,
     /// Somebody else writes to the upload.
     UploadBusy = "UPLOAD_BUSY": Conflict,
     /// What the caller saw was changed meanwhile.

@@ -11,6 +11,7 @@
 mod address;
 mod audit;
 mod client;
+mod deletions;
 mod gc;
 mod manifests;
 mod oneself;

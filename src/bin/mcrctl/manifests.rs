@@ -4,6 +4,7 @@ use mcr::http::admin::path::{manifest_path, manifests_path};
 use serde_json::{Value, json};
 
 use crate::client::{Client, Page};
+use crate::deletions::Extent;
 use crate::output::{Column, Output};
 use crate::print::say;
 use crate::repositories::{all_in_words, in_words};
@@ -55,6 +56,16 @@ pub(crate) enum Manifest {
         repository: String,
         /// The manifest's digest
         digest: String,
+    },
+    /// Delete manifests with all their tags, all or none
+    Delete {
+        /// The repository
+        repository: String,
+        /// Their digests
+        #[arg(required = true, value_name = "DIGEST")]
+        digests: Vec<String>,
+        #[command(flatten)]
+        extent: Extent,
     },
 }
 
@@ -111,6 +122,9 @@ impl Manifest {
                     Ok(Page { items: page.items.into_iter().map(with_tag_names).collect(), ..page })
                 });
                 output.stream(all_in_words(pages), LIST)?;
+            }
+            Self::Delete { repository, digests, extent } => {
+                extent.delete((client, output), repository, (&[], digests))?;
             }
             Self::Show { repository, digest } => {
                 let manifest = client.get(&manifest_path(repository, digest))?;

@@ -120,6 +120,11 @@ impl Output {
         self.json
     }
 
+    /// Whether a person is asked, and can look first.
+    pub(crate) fn asks(&self) -> bool {
+        !self.yes && !self.json && std::io::stdin().is_terminal()
+    }
+
     /// Asks a person whether it shall really be done; a script must have said so.
     pub(crate) fn confirm(&self, what: &str) -> anyhow::Result<()> {
         if self.yes {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use ureq::http::Method;
 
 use crate::client::{Client, Page};
+use crate::deletions::Extent;
 use crate::output::{Column, Output};
 use crate::print::say;
 
@@ -269,12 +270,15 @@ pub(crate) enum Tag {
         #[arg(long, default_value = "name", value_parser = ["name", "updated"])]
         sort: String,
     },
-    /// Delete a tag; the manifest stays
+    /// Delete tags, all or none; their manifests stay
     Delete {
         /// The repository
         repository: String,
-        /// The tag
-        tag: String,
+        /// The tags
+        #[arg(required = true, value_name = "TAG")]
+        tags: Vec<String>,
+        #[command(flatten)]
+        extent: Extent,
     },
 }
 
@@ -289,7 +293,13 @@ impl Tag {
                 }
                 output.stream(all_in_words(tags), TAGS)?;
             }
-            Self::Delete { repository, tag } => {
+            Self::Delete { repository, tags, extent } => {
+                let [tag] = tags.as_slice() else {
+                    return extent.delete((client, output), repository, (tags, &[]));
+                };
+                if !extent.is_plain() {
+                    return extent.delete((client, output), repository, (tags, &[]));
+                }
                 output.confirm(&format!("delete the tag {tag} of {repository}"))?;
                 let answer = client.call(Method::DELETE, &tag_path(repository, tag), None)?;
                 output.done(&deleted(&answer));

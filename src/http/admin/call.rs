@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
+use mcr_actors::domain::RepositoryName;
+use mcr_actors::policy::RuleId;
 
 use super::changed::Changed;
 use super::path::Target;
@@ -60,6 +62,21 @@ impl AdminCall {
         let judged = admit(&self.request, &self.state, &self.request_id, self.access.access()).await;
         // Whoever is let in again was refused a moment ago all the same.
         judged.err().unwrap_or_else(|| Refusal::lost().into())
+    }
+
+    /// The refusal of who may not do this to a repository, recorded.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub(super) async fn denied(
+        &self,
+        action: &str,
+        repository: &RepositoryName,
+        rule: Option<RuleId>,
+    ) -> Result<ApiError, ApiError> {
+        let caller = self.caller.as_ref().ok_or_else(Refusal::nobody)?;
+        let inquiry = Inquiry::new(&self.request, &self.state, &self.request_id);
+        inquiry.deny(caller, action, Some(repository), rule).await
     }
 
     /// Notes who a request turned out to come from.

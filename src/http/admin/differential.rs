@@ -84,6 +84,9 @@ fn compare(about: &str, use_case: UseCase, called: Result<Value, Refusal>, asked
             if let Some(field) = refusal.field {
                 said["field"] = json!(field);
             }
+            if let Some(deletions) = &refusal.deletions {
+                said["deletions"] = json!(deletions);
+            }
             assert_eq!((answered, body), (status(refusal.kind()), said), "{about}");
         }
     }
@@ -132,6 +135,7 @@ async fn each_use_case_called_directly_and_over_rest_gives_the_same() {
     let expected = [
         "BAD_CREDENTIALS",
         "BUILT_IN_RULE",
+        "DELETION_REFUSED",
         "DENIED",
         "INVALID",
         "LAST_ADMINISTRATOR",

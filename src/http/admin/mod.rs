@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod call;
 pub mod changed;
+pub mod deletions;
 #[cfg(test)]
 mod differential;
 pub mod gc;

@@ -11,8 +11,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::call::AdminCall;
 use super::{
-    audit, gc, manifests, oneself, policy, repositories, rights, session, snapshots, system, tags, tokens,
-    uploads, users,
+    audit, deletions, gc, manifests, oneself, policy, repositories, rights, session, snapshots, system, tags,
+    tokens, uploads, users,
 };
 use crate::admin::refusal::Reason;
 use crate::http::error::ApiError;
@@ -27,7 +27,7 @@ registry is busy or stopping, and one that adds something 507 when the disk is f
         oneself::list_own_tokens, oneself::create_own_token, oneself::renew_own_token, oneself::revoke_own_token, oneself::renew,
         oneself::change_password,
         repositories::list, repositories::show, repositories::delete, repositories::delete_tag, rights::show, tags::list,
-        manifests::list, manifests::show,
+        manifests::list, manifests::show, deletions::delete,
         policy::list, policy::create, policy::show, policy::update, policy::delete, policy::test,
         users::list, users::create, users::show, users::update, users::delete,
         tokens::list_tokens, tokens::create_token, tokens::renew_token, tokens::revoke_token,

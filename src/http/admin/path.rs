@@ -3,7 +3,8 @@
 //! A slash in a repository's name is written as `%2F`: [`repository_path`] and [`tag_path`] do. Written as it is, it is read
 //! too, and then `tags` before the last part always begins a tag: `team/tags/v1` is the tag `v1` of `team`, and the repository
 //! of that name is `team%2Ftags%2Fv1`. Likewise `tags` as the last part always is the list of tags: `team/tags` that of `team`. After
-//! `tags` the same holds for `manifests`, and `access` as the last part always is who may do what. So no path names two things.
+//! `tags` the same holds for `manifests`, and `access` and `deletions` as the last part always are who may do what and what is deleted.
+//! So no path names two things.
 
 use std::borrow::Cow;
 
@@ -57,6 +58,7 @@ macro_rules! targets {
                     | Self::RepositoryTag(TagOf { repository, .. })
                     | Self::RepositoryAccess(repository)
                     | Self::RepositoryManifests(repository)
+                    | Self::RepositoryDeletions(repository)
                     | Self::RepositoryManifest(ManifestOf { repository, .. }) => Some(repository),
                     _ => None,
                 }
@@ -120,6 +122,8 @@ targets! {
     RepositoryManifests(RepositoryName) = "/v1/repositories/{name}/manifests",
     /// A manifest of it.
     RepositoryManifest(ManifestOf) = "/v1/repositories/{name}/manifests/{digest}",
+    /// What is deleted from it at once.
+    RepositoryDeletions(RepositoryName) = "/v1/repositories/{name}/deletions",
     /// All rules.
     Rules = "/v1/policy/rules",
     /// One rule.
@@ -259,6 +263,9 @@ fn parse_repository(raw: &str) -> Result<Target, PathError> {
         [name @ .., "manifests"] if !name.is_empty() => {
             Ok(Target::RepositoryManifests(name.join("/").parse()?))
         }
+        [name @ .., "deletions"] if !name.is_empty() => {
+            Ok(Target::RepositoryDeletions(name.join("/").parse()?))
+        }
         name => Ok(Target::Repository(name.join("/").parse()?)),
     }
 }
@@ -286,6 +293,11 @@ pub fn access_path(name: &str) -> String {
 /// The path of a repository's tag.
 pub fn tag_path(name: &str, tag: &str) -> String {
     format!("{}/{}", tags_path(name), encode(tag))
+}
+
+/// The path of what is deleted from a repository at once.
+pub fn deletions_path(name: &str) -> String {
+    format!("{}/deletions", repository_path(name))
 }
 
 /// The path of a repository's manifests.
@@ -383,7 +395,8 @@ mod tests {
                     (tags_path(name), Target::RepositoryTags(repository.clone())),
                     (access_path(name), Target::RepositoryAccess(repository.clone())),
                     (tag_path(name, &tag), Target::RepositoryTag(tagged)),
-                    (manifests_path(name), Target::RepositoryManifests(repository)),
+                    (manifests_path(name), Target::RepositoryManifests(repository.clone())),
+                    (deletions_path(name), Target::RepositoryDeletions(repository)),
                     (manifest_path(name, &digest().to_string()), Target::RepositoryManifest(manifest)),
                 ]
             };
@@ -401,7 +414,7 @@ mod tests {
             let raw = parse(&format!("/v1/repositories/{one}/tags/{tag}"));
             prop_assert_eq!(raw, Ok(ours[3].1.clone()));
             let raw = parse(&format!("/v1/repositories/{one}/manifests/{}", digest()));
-            prop_assert_eq!(raw, Ok(ours[5].1.clone()));
+            prop_assert_eq!(raw, Ok(ours[6].1.clone()));
         }
 
         #[test]

@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::call::{Admin, AdminCall, admit};
 use super::path::{self, PathError, Shape};
 use super::{
-    audit, gc, manifests, oneself, openapi, policy, repositories, rights, session, snapshots, system, tags,
-    tokens, uploads, users,
+    audit, deletions, gc, manifests, oneself, openapi, policy, repositories, rights, session, snapshots,
+    system, tags, tokens, uploads, users,
 };
 use crate::admin::access::Access;
 use crate::admin::refusal::{Kind, Refusal};
@@ -54,6 +54,8 @@ pub static ROUTES: &[Route] = routes! { UseCase:
     GET    RepositoryTags ListTags        => tags::list;
     GET    RepositoryManifests ListManifests => manifests::list;
     GET    RepositoryManifest ReadManifest => manifests::show;
+    // whoever may delete there
+    POST   RepositoryDeletions DeleteContent => deletions::delete;
     // administrators
     GET    RepositoryAccess ReadAccess    => rights::show;
     DELETE Repository    DeleteRepository => repositories::delete;

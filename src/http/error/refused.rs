@@ -29,6 +29,7 @@ impl From<Refusal> for ApiError {
         let (status, code) = status(refusal.kind());
         let mut error = Self::new(status, code, refusal.message);
         (error.reason, error.field) = (Some(refusal.reason), refusal.field);
+        error.deletions = refusal.deletions;
         if let Some(wait) = refusal.retry_after {
             error = error.header(header::RETRY_AFTER, wait.as_secs().to_string());
         }

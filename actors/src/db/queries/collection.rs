@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::json;
 
 use super::audit;
+use super::holds::{LINKS, PARENTS, REFERRING, SUBJECT, TAGS};
 use super::manifests;
 use super::repositories::RepositoryId;
 use crate::db::lag::Due;
@@ -134,18 +135,11 @@ impl WriteQuery for CollectUntagged {
 impl CollectUntagged {
     fn take(&self, tx: &Connection, id: i64) -> Result<Option<TakenManifest>, DbError> {
         let found: Option<(i64, TakenManifest)> = tx
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "SELECT repository_id, (SELECT name FROM repositories WHERE id = repository_id), digest, size
                    FROM manifests
-                  WHERE id = ?1
-                    AND NOT EXISTS (SELECT 1 FROM tags WHERE manifest_id = ?1)
-                    AND NOT EXISTS (SELECT 1 FROM manifest_references
-                                     WHERE manifest_references.repository_id = manifests.repository_id
-                                       AND manifest_references.digest = manifests.digest AND holds = 1)
-                    AND NOT EXISTS (SELECT 1 FROM manifests AS subjects
-                                     WHERE subjects.repository_id = manifests.repository_id
-                                       AND subjects.digest = manifests.subject)",
-            )?
+                  WHERE id = ?1 AND NOT EXISTS ({TAGS}) AND NOT EXISTS ({PARENTS}) AND NOT EXISTS ({SUBJECT})",
+            ))?
             .query_row([id], |row| {
                 let (repository, digest, size) = (row.get(1)?, row.get(2)?, row.get(3)?);
                 Ok((row.get(0)?, TakenManifest { repository, digest, size }))
@@ -166,21 +160,13 @@ pub fn collector() -> Origin {
 }
 
 fn mend_ties(tx: &Connection, id: i64) -> Result<(), DbError> {
-    tx.prepare_cached(
+    tx.prepare_cached(&format!(
         "UPDATE manifest_ties SET
-             untagged_since = CASE WHEN EXISTS (SELECT 1 FROM tags WHERE tags.manifest_id = ?1)
-                                   THEN NULL ELSE untagged_since END,
-             parent_count = (SELECT count(*) FROM manifests
-                               JOIN manifest_references
-                                 ON manifest_references.repository_id = manifests.repository_id
-                                AND manifest_references.digest = manifests.digest AND holds = 1
-                              WHERE manifests.id = ?1),
-             subject_state = CASE WHEN EXISTS (
-                 SELECT 1 FROM manifests JOIN manifests AS subjects
-                     ON subjects.repository_id = manifests.repository_id AND subjects.digest = manifests.subject
-                  WHERE manifests.id = ?1) THEN 2 ELSE subject_state END
+             untagged_since = CASE WHEN EXISTS ({TAGS}) THEN NULL ELSE untagged_since END,
+             parent_count = (SELECT count(*) FROM ({PARENTS})),
+             subject_state = CASE WHEN EXISTS ({SUBJECT}) THEN 2 ELSE subject_state END
           WHERE manifest_id = ?1",
-    )?
+    ))?
     .execute([id])?;
     Ok(())
 }
@@ -270,26 +256,20 @@ impl WriteQuery for CollectLinks {
 
 fn take_link(tx: &Connection, link: LinkCursor, now: Timestamp) -> Result<bool, DbError> {
     let taken = tx
-        .prepare_cached(
+        .prepare_cached(&format!(
             "DELETE FROM repository_blobs
-              WHERE repository_id = ?1 AND blob_id = ?2 AND kept_until <= ?3
-                AND NOT EXISTS (SELECT 1 FROM manifest_references
-                                 WHERE manifest_references.repository_id = ?1 AND dropped = 0
-                                   AND digest = (SELECT digest FROM blobs WHERE id = ?2))",
-        )?
-        .execute((link.repository, link.blob, now.as_millis()))?;
+              WHERE blob_id = ?1 AND repository_id = ?2 AND kept_until <= ?3 AND NOT EXISTS ({REFERRING})",
+        ))?
+        .execute((link.blob, link.repository, now.as_millis()))?;
     Ok(taken == 1)
 }
 
 fn mend_count(tx: &Connection, link: LinkCursor) -> Result<(), DbError> {
-    tx.prepare_cached(
-        "UPDATE repository_blobs SET reference_count =
-             (SELECT count(*) FROM manifest_references
-               WHERE manifest_references.repository_id = ?1 AND dropped = 0
-                 AND digest = (SELECT digest FROM blobs WHERE id = ?2))
-          WHERE repository_id = ?1 AND blob_id = ?2",
-    )?
-    .execute((link.repository, link.blob))?;
+    tx.prepare_cached(&format!(
+        "UPDATE repository_blobs SET reference_count = (SELECT count(*) FROM ({REFERRING}))
+          WHERE blob_id = ?1 AND repository_id = ?2",
+    ))?
+    .execute((link.blob, link.repository))?;
     Ok(())
 }
 
@@ -390,11 +370,9 @@ impl WriteQuery for Condemn {
         for id in self.forget {
             forget.execute([id])?;
         }
-        let mut condemn = tx.prepare_cached(
-            "UPDATE blobs SET state = 1
-              WHERE id = ?1 AND kept_until <= ?2
-                AND NOT EXISTS (SELECT 1 FROM repository_blobs WHERE blob_id = ?1)",
-        )?;
+        let mut condemn = tx.prepare_cached(&format!(
+            "UPDATE blobs SET state = 1 WHERE id = ?1 AND kept_until <= ?2 AND NOT EXISTS ({LINKS})",
+        ))?;
         let mut condemned = Condemned::default();
         for id in self.candidates {
             condemned.reached += 1;
@@ -453,4 +431,4 @@ impl ReadQuery for CountDue {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::collection::LOOSE;
+use super::holds::{CHILDREN, PARENTS, REFERENCES, REFERRERS, SUBJECT};
 use super::sweeps::Item;
 use crate::db::{DbError, ReadQuery};
 use crate::domain::Timestamp;
@@ -197,32 +198,3 @@ impl Foresight<'_> {
 fn blob_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Item> {
     Ok(Item { kind: "blob", repository: row.get(0)?, name: row.get(1)?, bytes: row.get(2)? })
 }
-
-/// The manifests that a manifest holds and that are here.
-const CHILDREN: &str = "SELECT manifests.id FROM manifest_references
-  CROSS JOIN manifests ON manifests.repository_id = manifest_references.repository_id
-                      AND manifests.digest = manifest_references.digest
-  WHERE manifest_references.manifest_id = ?1 AND holds = 1";
-
-/// The manifests that hold a manifest.
-const PARENTS: &str = "SELECT manifest_references.manifest_id FROM manifests
-  CROSS JOIN manifest_references ON manifest_references.repository_id = manifests.repository_id
-                                AND manifest_references.digest = manifests.digest
-  WHERE manifests.id = ?1 AND holds = 1";
-
-/// The manifests whose subject a manifest is.
-const REFERRERS: &str = "SELECT referrers.id FROM manifests
-  CROSS JOIN manifests AS referrers ON referrers.repository_id = manifests.repository_id
-                                   AND referrers.subject = manifests.digest
-  WHERE manifests.id = ?1";
-
-/// The subject of a manifest, if it is here.
-const SUBJECT: &str = "SELECT subjects.id FROM manifests
-  CROSS JOIN manifests AS subjects ON subjects.repository_id = manifests.repository_id
-                                  AND subjects.digest = manifests.subject
-  WHERE manifests.id = ?1";
-
-/// The blobs that a manifest refers to, each with its repository.
-const REFERENCES: &str = "SELECT manifest_references.repository_id, blobs.id FROM manifest_references
-  CROSS JOIN blobs ON blobs.digest = manifest_references.digest
-  WHERE manifest_references.manifest_id = ?1 AND manifest_references.dropped = 0";

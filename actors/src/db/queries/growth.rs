@@ -47,6 +47,7 @@ const KEEPS: &[&str] = &[
     "CollectLinks",
     "CollectUntagged",
     "Condemn",
+    "Delete",
     "DeleteManifest",
     "DeleteRepository",
     "DeleteRule",

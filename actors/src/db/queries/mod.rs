@@ -5,11 +5,13 @@ pub mod audit_pages;
 pub mod blobs;
 pub mod collection;
 pub mod commits;
+pub mod deletions;
 pub mod descriptions;
 pub mod dry_run;
 pub mod facts;
 #[cfg(test)]
 mod growth;
+mod holds;
 pub mod identity;
 pub mod manifest_details;
 pub mod manifest_pages;

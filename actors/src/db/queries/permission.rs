@@ -9,12 +9,12 @@ use rusqlite::{Connection, OptionalExtension};
 use super::identity::{PasswordMark, roles};
 use super::policy_rules::ListRules;
 use crate::db::{DbError, Growth, ReadQuery, WriteQuery};
-use crate::domain::{Action, Principal};
+use crate::domain::{Action, Principal, RepositoryName};
 use crate::policy::builtin::{self, ADMIN};
 use crate::policy::{Question, RuleSet};
 
 /// What a change takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Right {
     /// An account, and no more.
     Account,
@@ -22,6 +22,13 @@ pub enum Right {
     Role(&'static str),
     /// That policy lets it change the rules.
     Rules,
+    /// That policy lets it delete from a repository.
+    Delete {
+        /// From which.
+        repository: RepositoryName,
+        /// Whether people may so by a rule that is built in.
+        builtin_human_access: bool,
+    },
 }
 
 /// Who asked for a change, and by what right.
@@ -54,6 +61,11 @@ impl Caller {
             Right::Account => Ok(true),
             Right::Role(role) => Ok(principal.has_role(role)),
             Right::Rules => may_change_rules(tx, &principal),
+            Right::Delete { repository, builtin_human_access } => {
+                let (action, repository) = (Action::Delete, Some(&repository));
+                let question = Question { principal: &principal, action, repository };
+                Ok(stored(tx, builtin_human_access)?.decide(question).allowed)
+            }
         }
     }
 }
@@ -82,11 +94,15 @@ fn may_change_rules(tx: &Connection, principal: &Principal) -> Result<bool, DbEr
     if principal.has_role(ADMIN) {
         return Ok(true);
     }
-    let stored = ListRules.run(tx)?.map_err(|error| DbError::Failed(error.to_string()))?;
     // What people may by themselves is about repositories, so it does not matter here whether that is switched off.
-    let rules = RuleSet::new(builtin::rules(true).into_iter().chain(stored).collect());
     let question = Question { principal, action: Action::ManagePolicy, repository: None };
-    Ok(rules.decide(question).allowed)
+    Ok(stored(tx, true)?.decide(question).allowed)
+}
+
+/// The rules that are stored now, and those that are built in.
+fn stored(tx: &Connection, builtin_human_access: bool) -> Result<RuleSet, DbError> {
+    let stored = ListRules.run(tx)?.map_err(|error| DbError::Failed(error.to_string()))?;
+    Ok(RuleSet::new(builtin::rules(builtin_human_access).into_iter().chain(stored).collect()))
 }
 
 /// A refusal of an actor that may be for the loss of the right.
@@ -180,7 +196,7 @@ mod tests {
     fn nobody_makes_a_change_who_lost_the_right_before_it() {
         for right in [Right::Role("admin"), Right::Rules] {
             for lost in LOST {
-                let (db, caller) = (with_root(), Caller { right, ..root() });
+                let (db, caller) = (with_root(), Caller { right: right.clone(), ..root() });
                 assert!(makes(&db, &caller, "before"));
                 db.execute_batch(lost).unwrap();
                 assert!(!makes(&db, &caller, "after"), "{right:?}: {lost}");
@@ -193,14 +209,14 @@ mod tests {
         let others = ["UPDATE users SET password_hash = 'two'", "UPDATE users SET password_hash = NULL"];
         let of_tokens = ["UPDATE tokens SET revoked_at = 1", "DELETE FROM tokens"];
         for right in [Right::Account, Right::Role("admin"), Right::Rules] {
-            let caller = Caller { right, ..root_by_password() };
+            let caller = Caller { right: right.clone(), ..root_by_password() };
             for kept in of_tokens {
                 let db = with_root();
                 db.execute_batch(kept).unwrap();
                 assert!(makes(&db, &caller, "before"), "{right:?}: {kept}");
             }
             let lost = LOST.into_iter().filter(|lost| !of_tokens.contains(lost)).chain(others);
-            for lost in lost.filter(|lost| right != Right::Account || !lost.contains("roles")) {
+            for lost in lost.filter(|lost| caller.right != Right::Account || !lost.contains("roles")) {
                 let db = with_root();
                 assert!(makes(&db, &caller, "before"));
                 db.execute_batch(lost).unwrap();
@@ -220,6 +236,26 @@ mod tests {
             assert!(makes(&db, &ops, "before"));
             db.execute_batch(lost).unwrap();
             assert!(!makes(&db, &ops, "after") && makes(&db, &admin, "by-admin"), "{lost}");
+        }
+    }
+
+    #[test]
+    fn whoever_may_delete_from_a_repository_loses_it_with_the_rule_and_people_may_where_that_is_built_in() {
+        let deny =
+            "INSERT INTO policy_rules (priority, effect, repositories) VALUES (1, 'deny', '[\"a/**\"]')";
+        let of = |roles: &[&str], builtin_human_access: bool| {
+            let repository = "a/b".parse().unwrap();
+            let mut caller = Caller { right: Right::Delete { repository, builtin_human_access }, ..root() };
+            caller.principal.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+            caller
+        };
+        let db = with_root();
+        assert!(!makes(&db, &of(&["ops"], false), "nothing-says-so") && makes(&db, &of(&[], true), "people"));
+        db.execute_batch("UPDATE policy_rules SET actions = '[\"registry:delete\"]'").unwrap();
+        assert!(makes(&db, &of(&["ops"], false), "by-rule"));
+        db.execute_batch(deny).unwrap();
+        for (roles, people) in [(&["ops"][..], false), (&[], true), (&["admin"], true)] {
+            assert!(!makes(&db, &of(roles, people), "denied"), "{roles:?}");
         }
     }
 

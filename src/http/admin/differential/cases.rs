@@ -116,10 +116,8 @@ pub(super) fn of(use_case: UseCase, things: &Things) -> Vec<Case> {
         U::ListTags => tag_lists(),
         U::ListManifests => manifest_lists(),
         U::ReadManifest => manifests(things),
-        U::DeleteTag => {
-            let of = |tag| Case { name: "team/app", tag, ..Case::default() };
-            vec![of("none"), of("v1")]
-        }
+        U::DeleteContent => deletions(things),
+        U::DeleteTag => tag_deletions(),
         U::CreateUser => new_users(),
         U::ReadUser => named(["victim", "nobody"]),
         U::UpdateUser => user_changes(),
@@ -211,6 +209,27 @@ fn manifest_lists() -> Vec<Case> {
 fn manifests(things: &Things) -> Vec<Case> {
     let of = |name, digest: &str| Case { name, digest: digest.to_owned(), ..Case::default() };
     vec![of("team/app", &things.digest), of("team/app", NO_DIGEST), of("nothing", &things.digest)]
+}
+
+fn tag_deletions() -> Vec<Case> {
+    let of = |tag| Case { name: "team/app", tag, ..Case::default() };
+    vec![of("none"), of("v1")]
+}
+
+fn deletions(things: &Things) -> Vec<Case> {
+    let of = |name, body| Case { name, body, ..Case::default() };
+    let digest = &things.digest;
+    vec![
+        of("team/app", json!({"tags": ["v1"], "with_untagged": true, "dry_run": true})),
+        of("team/app", json!({"tags": ["none"], "manifests": [digest, NO_DIGEST], "dry_run": true})),
+        of("team/app", json!({"tags": ["v1", "none"]})),
+        of("team/app", json!({})),
+        of("team/app", json!({"tags": ["a b"]})),
+        of("team/app", json!({"manifests": ["latest"]})),
+        of("nothing", json!({"tags": ["v1"]})),
+        of("team/app", json!({"tags": ["v1", "v1"]})),
+        of("team/app", json!({"manifests": [digest]})),
+    ]
 }
 
 fn logins() -> Vec<Case> {

@@ -16,11 +16,11 @@ use crate::admin::page::Page;
 use crate::admin::refusal::Refusal;
 use crate::admin::use_case::UseCase;
 use crate::admin::{
-    audit, collection, manifests, oneself, repositories, rights, rules, session, snapshots, system, tags,
-    tokens, uploads, users,
+    audit, collection, deletions, manifests, oneself, repositories, rights, rules, session, snapshots,
+    system, tags, tokens, uploads, users,
 };
 use crate::http::admin as rest;
-use crate::model::{Deleted, Health, SnapshotStarted, SweepStarted};
+use crate::model::{Deleted, Health, NewDeletions, SnapshotStarted, SweepStarted};
 
 /// The answer as it goes over the wire.
 fn said(answer: impl Serialize) -> Value {
@@ -73,21 +73,8 @@ pub(super) async fn answer(
         U::RenewToken | U::ChangePassword => of_oneself(use_case, call, case).await?,
         // What HTTP answers by itself.
         U::DescribeApi | U::ReadMetrics => Value::Null,
-        U::ListTags => {
-            let order = case.sort.map_or(Ok(TagOrder::Name), tags::order)?;
-            let part = case.part.unwrap_or_default().to_owned();
-            let wanted = tags::Wanted { part, order, after: None, n: case.n };
-            said(rest::tags::list_model(tags::list(call, case.name.parse().unwrap(), wanted).await?, None))
-        }
-        U::ListManifests => {
-            let state = case.state.map(manifests::state).transpose()?;
-            let wanted = manifests::Wanted { state, after: None, n: case.n };
-            let found = manifests::list(call, case.name.parse().unwrap(), wanted).await?;
-            said(rest::manifests::list_model(found, None))
-        }
-        U::ReadManifest => {
-            let (name, digest) = (case.name.parse().unwrap(), case.digest.parse().unwrap());
-            said(rest::manifests::detail(manifests::show(call, name, digest).await?))
+        U::ListTags | U::ListManifests | U::ReadManifest | U::DeleteContent => {
+            of_content(use_case, call, case).await?
         }
         U::ListRepositories | U::ReadRepository | U::ReadAccess | U::DeleteRepository | U::DeleteTag => {
             of_repositories(use_case, call, case).await?
@@ -183,6 +170,33 @@ async fn of_repositories(use_case: UseCase, call: &Call, case: &Case) -> Result<
             repositories::delete_tag(call, name(), case.tag.parse().unwrap()).await?;
             let (repository, tag) = (case.name.to_owned(), Some(case.tag.to_owned()));
             said(Deleted { deleted: "tag".into(), repository, tag })
+        }
+    })
+}
+
+async fn of_content(use_case: UseCase, call: &Call, case: &Case) -> Result<Value, Refusal> {
+    let name = case.name.parse().unwrap();
+    Ok(match use_case {
+        UseCase::ListTags => {
+            let order = case.sort.map_or(Ok(TagOrder::Name), tags::order)?;
+            let part = case.part.unwrap_or_default().to_owned();
+            let wanted = tags::Wanted { part, order, after: None, n: case.n };
+            said(rest::tags::list_model(tags::list(call, name, wanted).await?, None))
+        }
+        UseCase::ListManifests => {
+            let state = case.state.map(manifests::state).transpose()?;
+            let wanted = manifests::Wanted { state, after: None, n: case.n };
+            said(rest::manifests::list_model(manifests::list(call, name, wanted).await?, None))
+        }
+        UseCase::ReadManifest => {
+            let digest = case.digest.parse().unwrap();
+            said(rest::manifests::detail(manifests::show(call, name, digest).await?))
+        }
+        _ => {
+            let wanted: NewDeletions = body(case);
+            let dry_run = wanted.dry_run.unwrap_or_default();
+            let (done, _) = deletions::delete(call, name, wanted).await?;
+            said(deletions::model(done, dry_run))
         }
     })
 }

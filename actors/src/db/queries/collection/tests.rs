@@ -17,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const ENDLESS: Budget = Budget(Duration::MAX);
 
 #[derive(Debug, Clone)]
-enum Op {
+pub(in crate::db::queries) enum Op {
     Push(&'static str, u8),
     Mount(&'static str, &'static str, u8),
     Head(&'static str, u8),
@@ -31,7 +31,7 @@ enum Op {
     Sweep,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(in crate::db::queries) fn op() -> impl Strategy<Value = Op> {
     let at = || select(&["a", "b"][..]);
     let tag = || select(&["v1", "v2"][..]);
     prop_oneof![
@@ -58,11 +58,11 @@ fn descriptor(digest: &Digest) -> String {
     format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":1}}"#)
 }
 
-const MANIFESTS: u8 = 13;
+pub(in crate::db::queries) const MANIFESTS: u8 = 13;
 
 /// 0 to 2 are images, 3 to 5 images with one of those as subject, 6 to 8 indexes of two of them. 9 is an index of blobs and an
 /// image, 10 of an unknown type, with digests in odd places, 11 refers to the index as its subject, 12 to a blob.
-fn manifest(number: u8) -> Manifest {
+pub(in crate::db::queries) fn manifest(number: u8) -> Manifest {
     let kind = match number {
         0..6 | 11.. => "vnd.oci.image.manifest.v1+json",
         10 => "vnd.example+json",
@@ -105,15 +105,15 @@ fn manifest(number: u8) -> Manifest {
     Manifest::parse(Algorithm::Sha256, media_type, body.into()).unwrap()
 }
 
-struct World {
-    db: Connection,
-    now: Timestamp,
-    keep: Duration,
-    untagged_after: Option<Duration>,
+pub(in crate::db::queries) struct World {
+    pub(in crate::db::queries) db: Connection,
+    pub(in crate::db::queries) now: Timestamp,
+    pub(in crate::db::queries) keep: Duration,
+    pub(in crate::db::queries) untagged_after: Option<Duration>,
 }
 
 impl World {
-    fn run(&mut self, op: Op) {
+    pub(in crate::db::queries) fn run(&mut self, op: Op) {
         let (db, now, kept_until) = (&self.db, self.now, self.now.after(self.keep));
         match op {
             Op::Push(at, number) => {
@@ -171,7 +171,7 @@ impl World {
     }
 
     /// Everything that a sweep takes, in the order of its phases.
-    fn sweep(&self) -> BTreeSet<Item> {
+    pub(in crate::db::queries) fn sweep(&self) -> BTreeSet<Item> {
         let (db, now, kept_until) = (&self.db, self.now, self.now.after(self.keep));
         let mut taken = BTreeSet::new();
         let untagged =
@@ -231,7 +231,11 @@ impl World {
         .collect()
     }
 
-    fn rows<T>(&self, sql: &str, read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
+    pub(in crate::db::queries) fn rows<T>(
+        &self,
+        sql: &str,
+        read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Vec<T> {
         let mut statement = self.db.prepare(sql).unwrap();
         statement.query_map([], read).unwrap().map(Result::unwrap).collect()
     }
@@ -301,7 +305,7 @@ impl World {
     }
 
     /// The counts are those of the rows.
-    fn counts_hold(&self) {
+    pub(in crate::db::queries) fn counts_hold(&self) {
         let wrong: Vec<String> = self.rows(
             "SELECT 'link ' || reference_count FROM repository_blobs JOIN blobs ON id = blob_id WHERE reference_count <>
                  (SELECT count(*) FROM manifest_references WHERE dropped = 0
