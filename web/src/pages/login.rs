@@ -20,9 +20,10 @@ struct LoginPage<'a> {
     problem: Option<String>,
 }
 
-/// A place of this site; anything else is its first page.
+/// A place of this site, as a browser writes it in a URL; anything else is its first page. What it may hold may stand in a header.
 fn local(next: &str) -> &str {
-    let stays = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', '\t']);
+    let is_written = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let stays = next.starts_with('/') && !next.starts_with("//") && is_written;
     if stays { next } else { "/" }
 }
 
@@ -73,7 +74,19 @@ pub(crate) async fn log_out(visit: Visit) -> Result<Reply, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::HeaderValue;
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn wherever_somebody_wants_to_go_can_be_said_in_a_header(next in "/?\\PC{0,20}|[/\\\\]?.{0,20}") {
+            let place = local(&next);
+            prop_assert!(HeaderValue::from_str(place).is_ok(), "{place:?}");
+            prop_assert!(place.starts_with('/') && !place.starts_with("//") && !place.contains('\\'));
+        }
+    }
 
     #[test]
     fn nobody_is_sent_elsewhere_after_the_login() {
@@ -86,6 +99,7 @@ mod tests {
             "javascript:x",
             "/a\r\nb",
             "/\t/evil.example",
+            "/\u{e9}",
         ] {
             assert_eq!(local(next), "/", "{next:?}");
         }
